@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The lab: throwaway L1 machines in which kernel modules are loaded and used."""
+
+
+class LabError(Exception):
+    """One clear line for the user: what failed and the way out."""

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Debian kernels for L1 and L2: found by apt, fetched and unpacked into the cache.
+
+A kernel lies in `kernels/VERSION/{boot,lib/modules}`. No version is pinned: the
+newest one that a meta package depends on counts, or a cached one without a net.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from unikvm.lab import LabError, places
+
+DEFAULT_L1 = "linux-image-amd64"
+DEFAULT_L2 = "linux-image-6.12-amd64"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel image and its modules. `modules` is lib/modules/VERSION."""
+
+    version: str
+    vmlinuz: Path
+    modules: Path
+
+
+def store() -> Path:
+    """Where unpacked kernels lie."""
+    path = places.cache_dir() / "kernels"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def cached(version: str) -> Kernel | None:
+    """A kernel that is already unpacked."""
+    base = store() / version
+    kernel = Kernel(version, base / "boot" / f"vmlinuz-{version}",
+                    base / "lib" / "modules" / version)
+    complete = kernel.vmlinuz.is_file() and (kernel.modules / "modules.dep").is_file()
+    return kernel if complete else None
+
+
+def newest_cached(series: str) -> Kernel | None:
+    """The newest cached kernel of a series such as "6.1" ("" for any)."""
+    names = [path.name for path in store().iterdir() if not path.name.startswith(".")]
+    fitting = [name for name in names if not series or re.match(rf"{re.escape(series)}[.+-]", name)]
+    for name in sorted(fitting, key=version_key, reverse=True):
+        kernel = cached(name)
+        if kernel is not None:
+            return kernel
+    return None
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Sort key: the numbers in a version, in order."""
+    return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
+class Apt:
+    """apt-get and apt-cache with the system's lists, else with our own copy."""
+
+    def __init__(self) -> None:
+        self._options: list[str] = []
+
+    def _private(self) -> list[str]:
+        """Lists and cache below our cache directory, for want of usable system ones."""
+        base = places.cache_dir() / "apt"
+        for name in ("lists/partial", "archives/partial"):
+            (base / name).mkdir(parents=True, exist_ok=True)
+        return ["-o", f"Dir::State::Lists={base}/lists", "-o", f"Dir::Cache={base}",
+                "-o", f"Dir::Cache::archives={base}/archives",
+                "-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User="]
+
+    def _run(self, program: str, *arguments: str, cwd: Path | None = None,
+             ) -> subprocess.CompletedProcess[str]:
+        if shutil.which(program) is None:
+            raise LabError(f"no {program} on this host: kernels come as Debian packages; "
+                           "give --kernel PATH and --lab-kernel PATH")
+        return subprocess.run([program, *self._options, *arguments], cwd=cwd,
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              env=dict(os.environ, LC_ALL="C"), check=False)
+
+    def knows(self, package: str) -> bool:
+        """Whether a package can be had, after an update of private lists if need be."""
+        if self._candidate(package):
+            return True
+        if not self._options:
+            self._options = self._private()
+            if not self._candidate(package):
+                self._run("apt-get", "-q", "update")
+        return self._candidate(package)
+
+    def _candidate(self, package: str) -> bool:
+        done = self._run("apt-cache", "show", "--no-all-versions", package)
+        return done.returncode == 0 and "Filename:" in done.stdout
+
+    def image_of(self, meta: str) -> str:
+        """The image package that a meta package depends on."""
+        done = self._run("apt-cache", "show", "--no-all-versions", meta)
+        for line in done.stdout.splitlines():
+            if line.startswith("Depends:"):
+                found = re.search(r"linux-image-(\d\S*?)(?=[\s,(|]|$)", line)
+                if found:
+                    return found.group(0)
+        raise LabError(f"package {meta} depends on no kernel image")
+
+    def download(self, package: str, folder: Path) -> Path:
+        """Fetch a package (apt verifies it) into a folder."""
+        done = self._run("apt-get", "-q", "download", package, cwd=folder)
+        files = list(folder.glob("*.deb"))
+        if done.returncode or not files:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise LabError(f"cannot fetch package {package}: {reason}")
+        return files[0]
+
+
+@contextlib.contextmanager
+def locked(version: str) -> Iterator[None]:
+    """One fetch of a version at a time, across processes."""
+    with open(store() / f".{version}.lock", "w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def fetch(apt: Apt, package: str, progress: Progress) -> Kernel:
+    """Download and unpack an image package unless it is there."""
+    version = package.removeprefix("linux-image-")
+    with locked(version):
+        kernel = cached(version)
+        if kernel is not None:
+            return kernel
+        scratch = store() / f".{version}.new"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        try:
+            progress(f"fetching {package}")
+            package_file = apt.download(package, scratch)
+            progress(f"unpacking {package}")
+            unpack(package_file, scratch / "root", version)
+            target = store() / version
+            shutil.rmtree(target, ignore_errors=True)
+            (scratch / "root").rename(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    kernel = cached(version)
+    if kernel is None:
+        raise LabError(f"package {package} holds no kernel {version}")
+    return kernel
+
+
+def unpack(package_file: Path, root: Path, version: str) -> None:
+    """The package's files, and the modules' dependency lists."""
+    depmod = shutil.which("depmod") or "/sbin/depmod"
+    for command in (["dpkg-deb", "-x", str(package_file), str(root)],
+                    [depmod, "-b", str(root), version]):
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            reason = getattr(error, "stderr", "") or str(error)
+            raise LabError(f"cannot unpack {package_file.name}: {reason.strip()}") from error
+
+
+def series_of(package: str) -> str:
+    """linux-image-6.12-amd64 -> 6.12; linux-image-amd64 -> 6.1 of this Debian."""
+    found = re.match(r"linux-image-(\d+\.\d+)-amd64$", package)
+    return found.group(1) if found else "6.1"
+
+
+def newest(meta: str, progress: Progress = lambda _: None) -> Kernel:
+    """The kernel that a meta package stands for; without apt's help a cached one."""
+    apt = Apt()
+    try:
+        if not apt.knows(meta):
+            raise LabError(f"apt knows no package {meta}")
+        return fetch(apt, apt.image_of(meta), progress)
+    except LabError:
+        kernel = newest_cached(series_of(meta))
+        if kernel is None:
+            raise
+        return kernel
+
+
+def by_version(version: str, progress: Progress = lambda _: None) -> Kernel:
+    """A kernel by its version (6.1.0-40-amd64) or series (6.12)."""
+    kernel = cached(version)
+    if kernel is not None:
+        return kernel
+    if re.fullmatch(r"\d+\.\d+", version):
+        meta = f"linux-image-{version}-amd64"
+        return newest(meta if Apt().knows(meta) else DEFAULT_L1, progress)
+    apt = Apt()
+    package = f"linux-image-{version}"
+    if not apt.knows(package):
+        raise LabError(f"no kernel {version} in the cache and no package {package} in apt; "
+                       "see `apt-cache search linux-image`")
+    return fetch(apt, package, progress)
+
+
+def by_path(path: Path) -> Kernel:
+    """A kernel image anywhere, with the modules that lie beside it.
+
+    Looked for: ../lib/modules/VERSION (our cache, an unpacked package, /boot),
+    else none; a kernel with everything built in needs none.
+    """
+    version = image_version(path)
+    root = path.resolve().parent.parent
+    modules = root / "lib" / "modules" / version
+    return Kernel(version, path.resolve(), modules)
+
+
+def image_version(path: Path) -> str:
+    """The version string inside a bzImage (boot protocol, field kernel_version)."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(0x10000)
+    except OSError as error:
+        raise LabError(f"cannot read kernel {path}: {error.strerror}") from error
+    if head[0x202:0x206] != b"HdrS":
+        raise LabError(f"{path} is no x86 Linux kernel image (no boot header)")
+    start = int.from_bytes(head[0x20e:0x210], "little") + 0x200
+    words = head[start:head.find(b"\0", start)].split()
+    if start == 0x200 or not words:
+        raise LabError(f"{path} names no kernel version")
+    return words[0].decode("ascii", "replace")
+
+
+def resolve(wanted: str | None, default: str, progress: Progress = lambda _: None) -> Kernel:
+    """PATH, VERSION or nothing (the default meta package) to a kernel."""
+    if wanted is None:
+        return newest(default, progress)
+    if "/" in wanted or Path(wanted).is_file():
+        return by_path(Path(wanted))
+    return by_version(wanted, progress)
