@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The KVM ABI as Cython declarations and Python constants."""
