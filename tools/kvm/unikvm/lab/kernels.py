@@ -174,8 +174,34 @@ def series_of(package: str) -> str:
     return found.group(1) if found else "6.1"
 
 
+def apt_state() -> str:
+    """Changes when apt's package lists do."""
+    try:
+        return str(Path("/var/lib/apt/lists").stat().st_mtime_ns)
+    except OSError:
+        return "none"
+
+
+def remembered(meta: str) -> Kernel | None:
+    """What the meta package stood for last time, while apt's lists are the same."""
+    try:
+        state, version = (store() / f".{meta}").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return None
+    return cached(version) if state == apt_state() else None
+
+
 def newest(meta: str, progress: Progress = lambda _: None) -> Kernel:
     """The kernel that a meta package stands for; without apt's help a cached one."""
+    kernel = remembered(meta)
+    if kernel is None:
+        kernel = ask_apt(meta, progress)
+        (store() / f".{meta}").write_text(f"{apt_state()} {kernel.version}", encoding="ascii")
+    return kernel
+
+
+def ask_apt(meta: str, progress: Progress) -> Kernel:
+    """Resolve and fetch; a cached kernel of the same series when that fails."""
     apt = Apt()
     try:
         if not apt.knows(meta):

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`unikvm lab`: a shell, or a command, in L1."""
+
+import argparse
+import os
+import sys
+
+from unikvm.cli import EXIT_FAILURE, labargs
+from unikvm.cli.progress import Phases
+from unikvm.lab import terminal
+from unikvm.lab.machine import L1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The lab's options, then the command."""
+    labargs.add_lab_arguments(parser)
+    parser.add_argument("--memory", type=labargs.positive, default=2048, metavar="MIB",
+                        help="memory of the lab machine in MiB (default 2048)")
+    parser.add_argument("--timeout", type=labargs.positive, metavar="SECONDS",
+                        help="end a command that runs longer")
+    parser.add_argument("command", nargs="*",
+                        help="after --: one word goes to a shell, several run as they are")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Boot L1, run, end it; the exit status is the command's."""
+    phases = Phases()
+    tree = labargs.tree_if_wanted(args)
+    with phases.phase("finding kernels"):
+        kernel = labargs.lab_kernel(args, tree, phases)
+    config = labargs.l1_config(args, kernel, memory=args.memory)
+    machine, half = labargs.boot_l1(args, config, tree, phases)
+    with machine:
+        phases.note(f"half: {half.describe()}; L1 kernel {machine.kernel}")
+        if args.command or not sys.stdin.isatty():
+            return run_command(machine, args)
+        return run_shell(machine, phases)
+
+
+def run_command(machine: L1, args: argparse.Namespace) -> int:
+    """A command with its streams; without one, standard input is a script."""
+    words = args.command
+    if not words:
+        argv, stdin = ["bash", "-s"], sys.stdin.buffer.read()
+    else:
+        argv, stdin = (["bash", "-c", words[0]] if len(words) == 1 else words), b""
+    job = machine.start(argv, cwd=os.getcwd() if os.path.isdir(os.getcwd()) else None,
+                        on_out=lambda data: terminal.write_all(1, data),
+                        on_err=lambda data: terminal.write_all(2, data))
+    job.feed(stdin)
+    if stdin:
+        job.feed(b"")
+    try:
+        return job.wait(args.timeout).status
+    except TimeoutError:
+        print(f"unikvm: the command was still running after {args.timeout} s", file=sys.stderr)
+        return EXIT_FAILURE
+
+
+def run_shell(machine: L1, phases: Phases) -> int:
+    """An interactive shell on a terminal of L1."""
+    phases.note(f"a shell in the lab machine; exit or {terminal.HELP}")
+    environment = {"TERM": os.environ.get("TERM", "linux"), "PS1": r"L1:\w# "}
+    job = machine.start(["bash", "--norc", "-i"], env=environment, tty=terminal.size(),
+                        on_out=lambda data: terminal.write_all(1, data))
+    keyboard = terminal.Keyboard(job.feed, job.kill, job.resize)
+    with keyboard.active():
+        return job.wait().status

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Phases of a long command: what goes on and how long it has taken, on stderr."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Phases:
+    """Times named phases; a live line on a terminal, plain lines elsewhere."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.times: dict[str, float] = {}
+        self._quiet = quiet
+        self._live = not quiet and sys.stderr.isatty()
+        self._progress = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Around one phase; time adds up when a name comes twice."""
+        started = time.monotonic()
+        self._show(name)
+        try:
+            yield
+        finally:
+            taken = time.monotonic() - started
+            self.times[name] = self.times.get(name, 0.0) + taken
+            self._done(name, taken)
+
+    def record(self, name: str, seconds: float) -> None:
+        """A phase that was timed elsewhere."""
+        self.times[name] = self.times.get(name, 0.0) + seconds
+        self._done(name, seconds)
+
+    def note(self, text: str) -> None:
+        """A line of its own between phases."""
+        if self._quiet:
+            return
+        with self._lock:
+            if self._progress is not None:
+                self._progress.console.print(f"unikvm: {text}", highlight=False, markup=False)
+            else:
+                print(f"unikvm: {text}", file=sys.stderr, flush=True)
+
+    def _show(self, name: str) -> None:
+        if not self._live:
+            return
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        with self._lock:
+            self._progress = Progress(
+                SpinnerColumn(), TextColumn("unikvm: {task.description}"), TimeElapsedColumn(),
+                console=Console(stderr=True), transient=True)
+            self._progress.add_task(name, total=None)
+            self._progress.start()
+
+    def _done(self, name: str, taken: float) -> None:
+        with self._lock:
+            if self._progress is not None:
+                self._progress.stop()
+                self._progress = None
+        if not self._quiet:
+            print(f"unikvm: {name}: {taken:.1f} s", file=sys.stderr, flush=True)
+
+    def summary(self) -> str:
+        """All phases on one line."""
+        return ", ".join(f"{name} {taken:.1f} s" for name, taken in self.times.items())
