@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Boot L1, run, end it; the exit status is the command's."""
     phases = Phases()
+    args.half = args.half or "tree"
     tree = labargs.tree_if_wanted(args)
     with phases.phase("finding kernels"):
         kernel = labargs.lab_kernel(args, tree, phases)

@@ -13,8 +13,9 @@ from unikvm.lab.machine import L1, Disk, L1Config
 
 def add_lab_arguments(parser: argparse.ArgumentParser) -> None:
     """--half and --lab-*."""
-    parser.add_argument("--half", choices=modules.HALVES, default="tree",
-                        help="kernel modules in use: the tree's (default) or the distribution's")
+    parser.add_argument("--half", choices=modules.HALVES,
+                        help="kernel modules in use: the tree's (default in the lab) or the "
+                             "distribution's")
     parser.add_argument("--lab-kernel", metavar="PATH|VERSION",
                         help="kernel of the lab machine (default: the one the modules are for)")
     parser.add_argument("--lab-qemu", metavar="PATH", type=Path,

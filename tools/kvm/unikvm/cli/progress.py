@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class Phases:
@@ -15,7 +16,8 @@ class Phases:
         self.times: dict[str, float] = {}
         self._quiet = quiet
         self._live = not quiet and sys.stderr.isatty()
-        self._progress = None
+        self._held = False
+        self._progress: Any = None
         self._lock = threading.Lock()
 
     @contextmanager
@@ -45,12 +47,40 @@ class Phases:
             else:
                 print(f"unikvm: {text}", file=sys.stderr, flush=True)
 
+    def begin(self, name: str) -> None:
+        """Show a phase that record() will end."""
+        self._show(name)
+
+    def hide(self) -> None:
+        """Take the live line away: the screen is somebody else's for now."""
+        with self._lock:
+            self._stop_live()
+
+    def hold(self) -> None:
+        """Nothing on the screen until release(): a terminal session is on."""
+        self._held = True
+        self.hide()
+
+    def release(self) -> None:
+        """The end of hold()."""
+        self._held = False
+
+    def summary(self) -> str:
+        """All phases on one line."""
+        return ", ".join(f"{name} {taken:.1f} s" for name, taken in self.times.items())
+
+    def _stop_live(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
     def _show(self, name: str) -> None:
-        if not self._live:
+        if not self._live or self._held:
             return
         from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
         with self._lock:
+            self._stop_live()
             self._progress = Progress(
                 SpinnerColumn(), TextColumn("unikvm: {task.description}"), TimeElapsedColumn(),
                 console=Console(stderr=True), transient=True)
@@ -59,12 +89,6 @@ class Phases:
 
     def _done(self, name: str, taken: float) -> None:
         with self._lock:
-            if self._progress is not None:
-                self._progress.stop()
-                self._progress = None
-        if not self._quiet:
+            self._stop_live()
+        if not self._quiet and not self._held:
             print(f"unikvm: {name}: {taken:.1f} s", file=sys.stderr, flush=True)
-
-    def summary(self) -> str:
-        """All phases on one line."""
-        return ", ".join(f"{name} {taken:.1f} s" for name, taken in self.times.items())

@@ -22,3 +22,9 @@ def describe(path: Path) -> str:
     """The version string that SeaBIOS carries and prints."""
     found = re.search(rb"rel-[\w.+-]+|\b1\.\d+\.\d[\w.+-]*", path.read_bytes())
     return f"SeaBIOS {found.group(0).decode()}" if found else "SeaBIOS, version string not found"
+
+
+def option_rom() -> Path | None:
+    """Our kernel-loading option ROM, or None for a build without firmware."""
+    path = folder() / "linuxboot.rom"
+    return path if path.is_file() else None

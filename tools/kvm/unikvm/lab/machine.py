@@ -301,6 +301,11 @@ class L1:
                 raise L1Died(f"the lab machine is gone ({error.strerror}); "
                              f"log: {self.log}") from error
 
+    def is_lost(self) -> bool:
+        """True once the machine died or wedged."""
+        with self._lock:
+            return self._error is not None
+
     def console(self) -> str:
         """What its kernel said so far."""
         try:

@@ -9,36 +9,12 @@ import os
 import select
 import signal
 import sys
-import termios
 import threading
-import tty
 from collections.abc import Callable, Iterator
 
-ESCAPE = b"\x01"  # Ctrl-a
-HELP = "Ctrl-a x ends"
+from unikvm.machine.terminal import EscapeFilter, RawMode
 
-
-class EscapeFilter:
-    """Takes the escape sequences out of what is typed."""
-
-    def __init__(self) -> None:
-        self._armed = False
-
-    def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """(bytes to pass on, whether to end)."""
-        passed = bytearray()
-        for value in data:
-            key = bytes([value])
-            if self._armed:
-                self._armed = False
-                if key in (b"x", b"X"):
-                    return bytes(passed), True
-                passed += key if key == ESCAPE else ESCAPE + key
-            elif key == ESCAPE:
-                self._armed = True
-            else:
-                passed += key
-        return bytes(passed), False
+HELP = "Ctrl-a x ends it"
 
 
 @contextlib.contextmanager
@@ -47,12 +23,12 @@ def raw_mode(fd: int) -> Iterator[None]:
     if not os.isatty(fd):
         yield
         return
-    saved = termios.tcgetattr(fd)
-    tty.setraw(fd)
+    mode = RawMode(fd)
+    mode.enter()
     try:
         yield
     finally:
-        termios.tcsetattr(fd, termios.TCSAFLUSH, saved)
+        mode.restore()
 
 
 def size() -> tuple[int, int]:
@@ -105,15 +81,16 @@ class Keyboard:
             self._on_resize(*size())
 
     def _loop(self) -> None:
-        keys = EscapeFilter()
+        quits: list[bool] = []
+        keys = EscapeFilter(lambda: quits.append(True))
         while True:
             ready, _, _ = select.select([self._fd, self._wake_read], [], [])
             if self._wake_read in ready:
                 return
             data = os.read(self._fd, 4096)
-            passed, ended = keys.feed(data)
+            passed = keys(data)
             if passed:
                 self._deliver(passed)
-            if ended or not data:
+            if quits or not data:
                 self._on_end()
                 return

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""L1 machines that tests share: one at a time, restarted when it dies or wedges.
+
+An L1 costs several seconds to boot, so a session keeps one for each set of
+options and gives it to every test that asks; `Labs` also knows whether a wedge
+is being repeated on the stock half.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from unikvm.lab import kernels, modules, places
+from unikvm.lab.machine import L1, L1Config, L1Died, L1Wedged
+
+# What a healthy kernel log never says.
+TROUBLE = re.compile(r"WARNING:|BUG:|Oops|general protection|kernel NULL pointer|Call Trace|"
+                     r"soft lockup|hung task|rcu_\w+ self-detected|unchecked MSR|memory leak",
+                     re.IGNORECASE)
+
+
+class SharedL1:
+    """An L1 with a half loaded, as a fixture hands it out."""
+
+    def __init__(self, machine: L1, half: modules.LoadedHalf) -> None:
+        self.machine, self.half = machine, half
+        self._seen = 0
+        self.trouble()
+
+    def run(self, command, **options):
+        """See L1.run."""
+        return self.machine.run(command, **options)
+
+    def check(self, command, **options) -> str:
+        """Run a command that must succeed; returns its standard output."""
+        result = self.run(command, **options)
+        assert result.status == 0, (
+            f"{command!r} in L1: status {result.status}\n{result.stdout.decode()}"
+            f"{result.stderr.decode()}")
+        return result.stdout.decode()
+
+    def reload(self, parameters: Mapping[str, str] | None = None) -> modules.LoadedHalf:
+        """Take the modules out and load them again, with parameters if given."""
+        self.half = modules.load(self.machine, self.half.half, tree_or_none(self.half.half),
+                                 parameters)
+        return self.half
+
+    def trouble(self) -> str:
+        """Warnings in the kernel log since the last call; empty when there are none."""
+        log = self.machine.run(["dmesg"]).stdout.decode(errors="replace").splitlines()
+        fresh, self._seen = log[self._seen:], len(log)
+        marks = [index for index, line in enumerate(fresh) if TROUBLE.search(line)]
+        return "\n".join(fresh[max(0, marks[0] - 2):marks[0] + 40]) if marks else ""
+
+
+def tree_or_none(half: str) -> modules.TreeModules | None:
+    """The built modules, for the tree half."""
+    return modules.tree_modules(places.build_dir()) if half == "tree" else None
+
+
+def l1_kernel(half: str) -> kernels.Kernel:
+    """The kernel the built modules are for, or the newest where there are none."""
+    try:
+        return kernels.by_version(modules.tree_modules(places.build_dir()).kernel)
+    except kernels.LabError:
+        if half == "tree":
+            raise
+        return kernels.newest(kernels.DEFAULT_L1)
+
+
+class Labs:
+    """Hands out shared machines; at most one runs at a time."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        self.force_stock = False
+        self.booted = 0
+        self._key: tuple = ()
+        self._shared: SharedL1 | None = None
+
+    def get(self, half: str, cpus: int = 1, memory: int = 2048,
+            parameters: Mapping[str, str] | None = None) -> SharedL1:
+        """The machine with these options, booted if it is not the one at hand."""
+        half = "stock" if self.force_stock else half
+        wanted = dict(parameters or {})
+        if half == "stock":
+            wanted = {}
+        key = (half, cpus, memory, tuple(sorted(wanted.items())))
+        if self._shared is not None and self._key == key and self._alive():
+            return self._shared
+        self.close()
+        kernel = l1_kernel(half)
+        build = places.build_dir()
+        config = L1Config(
+            vmlinuz=kernel.vmlinuz, cpus=cpus, memory=memory, share_rw=(self.scratch,),
+            share=tuple(filter(None, (places.cache_dir(), build))))
+        machine = L1(config)
+        self.booted += 1
+        try:
+            loaded = modules.load(machine, half, tree_or_none(half), wanted)
+            self._shared = SharedL1(machine, loaded)
+        except BaseException:
+            machine.close(clean=False)
+            raise
+        self._key = key
+        return self._shared
+
+    def _alive(self) -> bool:
+        try:
+            return self._shared is not None and self._shared.run(["true"], timeout=30).status == 0
+        except (L1Died, L1Wedged, TimeoutError):
+            return False
+
+    def close(self) -> None:
+        """End the machine at hand."""
+        if self._shared is not None:
+            self._shared.machine.close()
+        self._shared, self._key = None, ()
