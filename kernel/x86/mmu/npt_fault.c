@@ -6,6 +6,7 @@
  * the slot table changed nor the notifier invalidated the address meanwhile.
  * No reference is kept: the notifier takes the entry out before the page goes.
  */
+#include <linux/export.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
@@ -341,3 +342,4 @@ int x86_npt_fault(struct x86_vcpu *v, gpa_t gpa, u64 error_code)
 		v->vcpu.stat.pf_fixed++;
 	return ret;
 }
+EXPORT_SYMBOL_GPL(x86_npt_fault);

@@ -7,6 +7,8 @@
  * flush shows on real ones only. The checks go by what we did, not by what the
  * processor does.
  */
+#include <linux/export.h>
+
 #include "npt.h"
 
 void kvm_arch_mmu_flush(struct kvm *kvm)
@@ -61,3 +63,4 @@ void x86_npt_paranoid_check(struct x86_vcpu *v)
 				    v->vcpu.vcpu_id, v->npt_seen_gen, flushed);
 	v->npt_seen_gen = flushed;
 }
+EXPORT_SYMBOL_GPL(x86_npt_paranoid_check);
