@@ -95,6 +95,7 @@ struct emul_ops {
 	int (*phys_read)(struct emulator *e, u64 gpa, void *data, u32 len);
 	int (*phys_write)(struct emulator *e, u64 gpa, const void *data,
 			  u32 len);
+	bool (*phys_writable)(struct emulator *e, u64 gpa);
 	/* 1 if memory no longer holds old, <0 if there is no memory at gpa */
 	int (*phys_cmpxchg)(struct emulator *e, u64 gpa, const void *old,
 			    const void *new, u32 len);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Differences between the kernels we build against, and nothing else. */
+#ifndef UNIKVM_COMPAT_H
+#define UNIKVM_COMPAT_H
+
+#include <linux/version.h>
+
+#include <linux/mm.h>
+
+/* ---- get_user_pages ---- */
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define COMPAT_FOLL_INTERRUPTIBLE	FOLL_INTERRUPTIBLE
+#else
+#define COMPAT_FOLL_INTERRUPTIBLE	0
+#endif
+
+/*
+ * The page number at addr of a VM_IO or VM_PFNMAP vma, as far as it is mapped;
+ * mmap_lock is held. 0 or -errno.
+ */
+static inline int compat_follow_pfn(struct vm_area_struct *vma,
+				    unsigned long addr, u64 *pfn,
+				    bool *writable)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	struct follow_pfnmap_args args = { .vma = vma, .address = addr };
+	int ret = follow_pfnmap_start(&args);
+
+	if (ret)
+		return ret;
+	*pfn = args.pfn;
+	*writable = args.writable;
+	follow_pfnmap_end(&args);
+	return 0;
+#else
+	spinlock_t *lock;
+	pte_t *pte;
+	int ret = follow_pte(vma->vm_mm, addr, &pte, &lock);
+
+	if (ret)
+		return ret;
+	*pfn = pte_pfn(*pte);
+	*writable = pte_write(*pte);
+	pte_unmap_unlock(pte, lock);
+	return 0;
+#endif
+}
+
+#endif

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The one file that sees the kernel's own <linux/kvm_host.h>.
+ *
+ * The kernel handles pending signals, task work and rescheduling before a
+ * guest entry for its own struct kvm_vcpu, and writes the exit reason and one
+ * counter there. It is given such an object whose run page is ours; nothing
+ * else of it is used.
+ */
+#include <linux/entry-kvm.h>
+#include <linux/export.h>
+#include <linux/kvm_host.h>
+#include <linux/slab.h>
+
+#include "hostwork.h"
+
+void *hostwork_alloc(void *run)
+{
+	struct kvm_vcpu *work = kzalloc(sizeof(*work), GFP_KERNEL_ACCOUNT);
+
+	if (work)
+		work->run = run;
+	return work;
+}
+
+void hostwork_free(void *work)
+{
+	kfree(work);
+}
+
+bool hostwork_pending(void)
+{
+	xfer_to_guest_mode_prepare();
+	return __xfer_to_guest_mode_work_pending();
+}
+
+int hostwork_handle(void *work)
+{
+	if (!__xfer_to_guest_mode_work_pending())
+		return 0;
+	return xfer_to_guest_mode_handle_work(work);
+}
+
+void guest_timing_enter(void)
+{
+	guest_timing_enter_irqoff();
+}
+
+void guest_timing_exit(void)
+{
+	guest_timing_exit_irqoff();
+}
+
+noinstr void guest_state_enter(void)
+{
+	guest_state_enter_irqoff();
+}
+EXPORT_SYMBOL_GPL(guest_state_enter);
+
+noinstr void guest_state_exit(void)
+{
+	guest_state_exit_irqoff();
+}
+EXPORT_SYMBOL_GPL(guest_state_exit);

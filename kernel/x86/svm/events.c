@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Event injection, windows, and events that an exit interrupted; 15.20. */
+#include <asm/processor-flags.h>
+
+#include "svm.h"
+
+/* ---- injection ---- */
+
+static void inject(struct svm_vcpu *svm, u8 type, u8 vector, bool has_error,
+		   u32 error)
+{
+	struct vmcb_control *c = &svm->vmcb->control;
+
+	c->event_inj = event_encode(type, vector, has_error,
+				    is_protmode(&svm->x86));
+	c->event_inj_err = has_error ? error : 0;
+	WARN_ON_ONCE(!c->event_inj);
+}
+
+void svm_inject_exception(struct x86_vcpu *v)
+{
+	const struct x86_exception *e = &v->exception;
+
+	inject(to_svm(v), EVENT_TYPE_EXCEPTION, e->vector, e->has_error_code,
+	       e->error_code);
+}
+
+void svm_inject_interrupt(struct x86_vcpu *v)
+{
+	inject(to_svm(v), EVENT_TYPE_INTR, v->interrupt.vector, false, 0);
+}
+
+void svm_inject_nmi(struct x86_vcpu *v)
+{
+	struct svm_vcpu *svm = to_svm(v);
+
+	inject(svm, EVENT_TYPE_NMI, 2, false, 0);
+	svm_set_nmi_mask(v, true);
+}
+
+/* The entry does not happen: what was handed over goes back. */
+void svm_cancel_injection(struct x86_vcpu *v)
+{
+	to_svm(v)->vmcb->control.event_inj = 0;
+}
+
+/* ---- after an exit ---- */
+
+static void nmi_iret_done(struct svm_vcpu *svm)
+{
+	if (!svm->iret_pending || svm->x86.rip == svm->iret_rip)
+		return;
+	svm->iret_pending = false;
+	svm->nmi_masked = false;
+	kvm_make_request(X86_REQ_EVENT, &svm->x86.vcpu);
+}
+
+/*
+ * What was being delivered when the guest exited is delivered again. A
+ * software interrupt or INT3/INTO is not: RIP still points to the
+ * instruction, which simply runs again.
+ */
+void svm_complete_events(struct svm_vcpu *svm)
+{
+	struct vmcb_control *c = &svm->vmcb->control;
+	struct x86_vcpu *v = &svm->x86;
+	u32 info = c->exit_int_info;
+	u8 vector = info & EVENT_VECTOR_MASK;
+
+	x86_clear_injected(v);
+	nmi_iret_done(svm);
+	if (!(info & EVENT_VALID))
+		return;
+	switch ((info & EVENT_TYPE_MASK) >> EVENT_TYPE_SHIFT) {
+	case EVENT_TYPE_NMI:
+		x86_requeue_nmi(v);
+		break;
+	case EVENT_TYPE_EXCEPTION:
+		if (vector != BP_VECTOR && vector != OF_VECTOR)
+			x86_requeue_exception(v, vector,
+					      info & EVENT_HAS_ERROR,
+					      c->exit_int_info_err);
+		break;
+	case EVENT_TYPE_INTR:
+		x86_requeue_interrupt(v, vector, false);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- interrupts ---- */
+
+u8 svm_get_interrupt_shadow(struct x86_vcpu *v)
+{
+	/* The processor does not tell MOV SS from STI: report both. */
+	return to_svm(v)->vmcb->control.int_state & INT_STATE_SHADOW ?
+	       KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS : 0;
+}
+
+void svm_set_interrupt_shadow(struct x86_vcpu *v, u8 mask)
+{
+	struct vmcb_control *c = &to_svm(v)->vmcb->control;
+
+	if (mask)
+		c->int_state |= INT_STATE_SHADOW;
+	else
+		c->int_state &= ~INT_STATE_SHADOW;
+}
+
+bool svm_interrupt_allowed(struct x86_vcpu *v)
+{
+	return v->rflags & X86_EFLAGS_IF && !svm_get_interrupt_shadow(v);
+}
+
+/* A virtual interrupt of no meaning: its intercept tells when IF is set. */
+void svm_enable_irq_window(struct x86_vcpu *v)
+{
+	struct svm_vcpu *svm = to_svm(v);
+	struct vmcb_control *c = &svm->vmcb->control;
+
+	if (vmcb_intercepts(c, INTERCEPT_VINTR))
+		return;
+	vmcb_intercept(c, INTERCEPT_VINTR);
+	c->int_ctl = (c->int_ctl & ~V_INTR_PRIO_MASK) | V_IRQ |
+		     V_IGN_TPR | 0xfU << V_INTR_PRIO_SHIFT;
+	c->int_vector = 0;
+	vmcb_dirty(svm->vmcb, CLEAN_INTERCEPTS);
+	vmcb_dirty(svm->vmcb, CLEAN_TPR);
+}
+
+void svm_disable_irq_window(struct svm_vcpu *svm)
+{
+	struct vmcb_control *c = &svm->vmcb->control;
+
+	vmcb_no_intercept(c, INTERCEPT_VINTR);
+	c->int_ctl &= ~(V_IRQ | V_IGN_TPR | V_INTR_PRIO_MASK);
+	vmcb_dirty(svm->vmcb, CLEAN_INTERCEPTS);
+	vmcb_dirty(svm->vmcb, CLEAN_TPR);
+}
+
+void svm_update_cr8_intercept(struct x86_vcpu *v, int tpr_threshold)
+{
+	struct svm_vcpu *svm = to_svm(v);
+	struct vmcb_control *c = &svm->vmcb->control;
+	bool want = tpr_threshold >= 0;
+
+	if (vmcb_intercepts(c, INTERCEPT_CR8_WRITE) == want)
+		return;
+	if (want)
+		vmcb_intercept(c, INTERCEPT_CR8_WRITE);
+	else
+		vmcb_no_intercept(c, INTERCEPT_CR8_WRITE);
+	vmcb_dirty(svm->vmcb, CLEAN_INTERCEPTS);
+}
+
+/* ---- NMIs: the guest's IRET is intercepted to see when they unblock ---- */
+
+bool svm_get_nmi_mask(struct x86_vcpu *v)
+{
+	return to_svm(v)->nmi_masked;
+}
+
+void svm_set_nmi_mask(struct x86_vcpu *v, bool masked)
+{
+	struct svm_vcpu *svm = to_svm(v);
+
+	svm->nmi_masked = masked;
+	svm->iret_pending = false;
+	if (masked)
+		vmcb_intercept(&svm->vmcb->control, INTERCEPT_IRET);
+	else
+		vmcb_no_intercept(&svm->vmcb->control, INTERCEPT_IRET);
+	vmcb_dirty(svm->vmcb, CLEAN_INTERCEPTS);
+}
+
+bool svm_nmi_allowed(struct x86_vcpu *v)
+{
+	return !to_svm(v)->nmi_masked && !svm_get_interrupt_shadow(v);
+}
+
+void svm_enable_nmi_window(struct x86_vcpu *v)
+{
+	struct svm_vcpu *svm = to_svm(v);
+
+	if (svm->nmi_masked && !svm->iret_pending)
+		return;		/* the intercepted IRET will tell */
+	if (svm->nmi_singlestep)
+		return;
+	/* One instruction further: the IRET is done, or the shadow over. */
+	svm->nmi_singlestep = true;
+	svm->nmi_singlestep_guest_tf = v->rflags & X86_EFLAGS_TF;
+	v->rflags |= X86_EFLAGS_TF;
+}
+
+void svm_nmi_singlestep_end(struct svm_vcpu *svm)
+{
+	svm->nmi_singlestep = false;
+	if (!svm->nmi_singlestep_guest_tf &&
+	    !(svm->x86.guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		svm->x86.rflags &= ~X86_EFLAGS_TF;
+}

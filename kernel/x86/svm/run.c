@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Entry into and exit from the guest, and what a change of CPU asks for. */
+#include <linux/smp.h>
+
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
+#include <asm/processor-flags.h>
+#include <asm/spec-ctrl.h>
+
+#include "../../hostwork.h"
+#include "svm.h"
+
+#define ALL_CLEAN	((1U << NR_CLEAN) - 1)
+
+/* ---- on which CPU ---- */
+
+void svm_vcpu_load(struct x86_vcpu *v, int cpu)
+{
+	struct svm_vcpu *svm = to_svm(v);
+	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
+
+	if (v->vcpu.cpu != cpu) {
+		/* Another processor's copies and ASIDs mean nothing here. */
+		svm->vmcb->control.clean = 0;
+		svm->asid.generation = 0;
+	}
+	if (sc->last_vmcb != svm->vmcb) {
+		sc->last_vmcb = svm->vmcb;
+		indirect_branch_prediction_barrier();
+	}
+}
+
+/*
+ * TSC_AUX is the host's CPU number for its user space only: the guest's
+ * value may stay until the vCPU leaves the CPU.
+ */
+static void load_tsc_aux(struct x86_vcpu *v, struct svm_cpu *sc)
+{
+	if (!boot_cpu_has(X86_FEATURE_RDTSCP) &&
+	    !boot_cpu_has(X86_FEATURE_RDPID))
+		return;
+	if (!sc->guest_tsc_aux) {
+		rdmsrl(MSR_TSC_AUX, sc->tsc_aux);
+		sc->guest_tsc_aux = true;
+		wrmsrl(MSR_TSC_AUX, v->msrs.tsc_aux);
+	}
+}
+
+void svm_vcpu_put(struct x86_vcpu *v)
+{
+	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
+
+	if (sc->guest_tsc_aux) {
+		wrmsrl(MSR_TSC_AUX, sc->tsc_aux);
+		sc->guest_tsc_aux = false;
+	}
+}
+
+/* ---- translations ---- */
+
+void svm_flush_tlb(struct x86_vcpu *v)
+{
+	struct svm_vcpu *svm = to_svm(v);
+	u8 control = asid_flush(&svm->asid, svm_flush_by_asid);
+
+	svm->tlb_control = max(svm->tlb_control, control);
+}
+
+void svm_flush_tlb_gva(struct x86_vcpu *v, gva_t gva)
+{
+	svm_flush_tlb(v);	/* rare: INVLPG is not intercepted */
+}
+
+static void assign_asid(struct svm_vcpu *svm, struct svm_cpu *sc)
+{
+	u8 control = asid_assign(&sc->asids, &svm->asid);
+
+	/* FLUSH_ALL of the pool includes FLUSH_ASID of this guest. */
+	svm->vmcb->control.tlb_control = control ?: svm->tlb_control;
+	if (svm->vmcb->control.asid != svm->asid.value) {
+		svm->vmcb->control.asid = svm->asid.value;
+		vmcb_dirty(svm->vmcb, CLEAN_ASID);
+	}
+}
+
+/* Preemption is off: this is the CPU that the entry will be on. */
+void svm_prepare_entry(struct x86_vcpu *v)
+{
+	struct svm_vcpu *svm = to_svm(v);
+	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
+
+	assign_asid(svm, sc);
+	load_tsc_aux(v, sc);
+}
+
+/* ---- paranoid: did we say "clean" of something that we changed? ---- */
+
+static void paranoid_check(struct svm_vcpu *svm)
+{
+	struct vmcb *vmcb = svm->vmcb;
+	u32 lies;
+
+	if (x86_paranoid_break & X86_BREAK_CLEAN_BITS &&
+	    vmcb->control.clean & 1U << CLEAN_TPR) {
+		x86_paranoid_break &= ~X86_BREAK_CLEAN_BITS;
+		vmcb->control.int_vector ^= 1;
+	}
+	lies = vmcb->control.clean & vmcb_changed_groups(vmcb, svm->shadow);
+	if (lies) {
+		pr_warn_ratelimited("unikvm paranoid: VMCB groups %#x changed under set clean bits (rip %#llx, exit %#llx)\n",
+				    lies, svm->x86.rip,
+				    vmcb->control.exit_code);
+		vmcb->control.clean &= ~lies;
+	}
+	x86_npt_paranoid_check(&svm->x86);
+}
+
+/* ---- registers between the vCPU and its VMCB ---- */
+
+static void load_registers(struct svm_vcpu *svm)
+{
+	struct x86_vcpu *v = &svm->x86;
+	struct vmcb *vmcb = svm->vmcb;
+	struct vmcb_save *s = &vmcb->save;
+	u32 int_ctl = (vmcb->control.int_ctl & ~V_TPR_MASK) |
+		      (v->cr8 & V_TPR_MASK);
+
+	s->rax = v->gpr[REG_RAX];
+	s->rsp = v->gpr[REG_RSP];
+	s->rip = v->rip;
+	s->rflags = v->rflags;
+	if (v->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+		s->rflags |= X86_EFLAGS_TF;
+	if (s->cr2 != v->cr2) {
+		s->cr2 = v->cr2;
+		vmcb_dirty(vmcb, CLEAN_CR2);
+	}
+	if (s->dr6 != v->dr6) {
+		s->dr6 = v->dr6;
+		vmcb_dirty(vmcb, CLEAN_DRX);
+	}
+	if (s->g_pat != v->msrs.pat) {
+		s->g_pat = v->msrs.pat;
+		vmcb_dirty(vmcb, CLEAN_NP);
+	}
+	if (vmcb->control.int_ctl != int_ctl) {
+		vmcb->control.int_ctl = int_ctl;
+		vmcb_dirty(vmcb, CLEAN_TPR);
+	}
+}
+
+static void store_cr8(struct svm_vcpu *svm)
+{
+	struct x86_vcpu *v = &svm->x86;
+	u64 cr8 = svm->vmcb->control.int_ctl & V_TPR_MASK;
+
+	if (v->cr8 == cr8)
+		return;
+	v->cr8 = cr8;
+	if (v->lapic)
+		x86_lapic_set_tpr(v, cr8 << 4);
+}
+
+static void store_registers(struct svm_vcpu *svm)
+{
+	struct x86_vcpu *v = &svm->x86;
+	const struct vmcb_save *s = &svm->vmcb->save;
+	const struct vmcb_control *c = &svm->vmcb->control;
+	u64 hidden = X86_CR0_CD | X86_CR0_NW;
+
+	v->gpr[REG_RAX] = s->rax;
+	v->gpr[REG_RSP] = s->rsp;
+	v->rip = s->rip;
+	v->rflags = s->rflags;
+	v->cr0 = (v->cr0 & hidden) | (s->cr0 & ~hidden);
+	v->cr2 = s->cr2;
+	v->cr3 = s->cr3;
+	v->dr6 = s->dr6;
+	v->next_rip = svm_nrips ? c->next_rip : 0;
+	v->insn_len = 0;
+	if (svm_decode_assists && c->exit_code == SVM_EXIT_NPF) {
+		v->insn_len = min_t(u8, c->insn_len & 0xf, 15);
+		memcpy(v->insn_bytes, c->insn_bytes, sizeof(v->insn_bytes));
+	}
+	store_cr8(svm);
+}
+
+/* ---- the switch ---- */
+
+static noinstr void enter(struct svm_vcpu *svm, hpa_t host_pa)
+{
+	guest_state_enter();
+	svm_enter(svm->x86.gpr, svm->vmcb_pa, host_pa);
+	guest_state_exit();
+}
+
+/* Interrupts off. */
+void svm_run(struct x86_vcpu *v)
+{
+	struct svm_vcpu *svm = to_svm(v);
+	struct vmcb_control *c = &svm->vmcb->control;
+	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
+	bool paranoid = READ_ONCE(x86_paranoid);
+
+	load_registers(svm);
+	if (paranoid)
+		paranoid_check(svm);
+	x86_virt_spec_ctrl(v->msrs.spec_ctrl, true);
+	enter(svm, sc->host_vmcb_pa);
+	x86_virt_spec_ctrl(v->msrs.spec_ctrl, false);
+	c->clean = c->exit_code == SVM_EXIT_INVALID ? 0 : ALL_CLEAN;
+	/* Only now have the flushes happened: an entry may be called off. */
+	asid_entered(&sc->asids);
+	svm->tlb_control = TLB_CONTROL_NOTHING;
+	c->tlb_control = TLB_CONTROL_NOTHING;
+	c->event_inj = 0;
+	memcpy(svm->shadow, svm->vmcb, sizeof(*svm->shadow));
+	store_registers(svm);
+	svm_complete_events(svm);
+}
