@@ -13,6 +13,7 @@ from unikvm.boot import cpuid, direct, e820, entry, layout
 from unikvm.boot.acpi import tables
 from unikvm.boot.bzimage import BzImage
 from unikvm.core.errors import UserError
+from unikvm.core.vm import CpuidEntry
 
 pytestmark = pytest.mark.unit
 
@@ -47,6 +48,16 @@ def test_gdt_matches_the_segment_registers() -> None:
     # The textbook flat descriptors.
     assert entry.CODE.descriptor() == 0x00AF9B000000FFFF
     assert entry.DATA.descriptor() == 0x00CF93000000FFFF
+
+
+def test_entry_state_in_kvms_names() -> None:
+    state = entry.EntryState(rip=0x1000200, rsi=0x7000)
+    assert state.regs == {"rip": 0x1000200, "rsi": 0x7000, "rsp": 0x9000, "rflags": 2}
+    sregs = state.sregs
+    assert sregs["cs"]["selector"] == 0x10 and sregs["cs"]["l"] == 1
+    assert sregs["ss"]["selector"] == 0x18 and sregs["tr"]["type"] == 11
+    assert sregs["gdt"] == {"base": 0x500, "limit": 47}
+    assert sregs["efer"] == 0x500 and sregs["cr0"] & 0x80000001 == 0x80000001
 
 
 @given(st.integers(layout.MIN_RAM, 16 << 30).map(lambda size: size & ~0xFFF))
@@ -96,9 +107,9 @@ def test_direct_load() -> None:
         direct.load_linux(memory, size, kernel, "", b"", "i", tables.build(cpus=1, memory=size))
 
 
-def leaf(function: int, index: int = 0, **registers: int) -> cpuid.Entry:
+def leaf(function: int, index: int = 0, **registers: int) -> CpuidEntry:
     values = dict.fromkeys(("eax", "ebx", "ecx", "edx"), 0) | registers
-    return cpuid.Entry(function, index, 0, **values)
+    return CpuidEntry(function, index, 0, **values)
 
 
 def test_cpuid_for_one_of_four() -> None:

@@ -3,35 +3,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Callable, Iterable
+
+from ..core.vm import CpuidEntry
 
 SIGNIFICANT_INDEX = 1 << 0  # KVM_CPUID_FLAG_SIGNIFCANT_INDEX
 
 # Leaf 1 ECX
-_MONITOR, _VMX, _X2APIC, _TSC_DEADLINE, _HYPERVISOR = 1 << 3, 1 << 5, 1 << 21, 1 << 24, 1 << 31
+_MONITOR, _VMX, _TSC_DEADLINE, _HYPERVISOR = 1 << 3, 1 << 5, 1 << 24, 1 << 31
 _HTT = 1 << 28  # leaf 1 EDX
 _SVM = 1 << 2  # leaf 0x80000001 ECX
 _CMP_LEGACY = 1 << 1
 _TOPOLOGY_SMT, _TOPOLOGY_CORE = 1, 2
 
 
-@dataclass(frozen=True)
-class Entry:
-    """struct kvm_cpuid_entry2: all fields 32 bits wide."""
-
-    function: int
-    index: int
-    flags: int
-    eax: int
-    ebx: int
-    ecx: int
-    edx: int
-
-
 def for_vcpu(
-    supported: Iterable[Entry], *, cpu: int, cpus: int, tsc_deadline: bool
-) -> list[Entry]:
+    supported: Iterable[CpuidEntry], *, cpu: int, cpus: int, tsc_deadline: bool
+) -> list[CpuidEntry]:
     """The entries for vCPU number `cpu` of `cpus`.
 
     `tsc_deadline`: whether KVM has the capability; the supported list never says so.
@@ -50,53 +38,53 @@ def for_vcpu(
     return result
 
 
-def _with_deadline(entry: Entry) -> Entry:
-    return replace(entry, ecx=entry.ecx | _TSC_DEADLINE) if entry.function == 1 else entry
+def _with_deadline(entry: CpuidEntry) -> CpuidEntry:
+    return entry._replace(ecx=entry.ecx | _TSC_DEADLINE) if entry.function == 1 else entry
 
 
-def _features(entry: Entry, cpu: int, cpus: int) -> Entry:
+def _features(entry: CpuidEntry, cpu: int, cpus: int) -> CpuidEntry:
     ebx = entry.ebx & 0x0000_FFFF | cpu << 24 | min(cpus, 255) << 16
-    ecx = entry.ecx & ~(_MONITOR | _VMX) | _HYPERVISOR | _X2APIC
+    ecx = entry.ecx & ~(_MONITOR | _VMX) | _HYPERVISOR
     edx = entry.edx | _HTT if cpus > 1 else entry.edx & ~_HTT
-    return replace(entry, ebx=ebx, ecx=ecx, edx=edx)
+    return entry._replace(ebx=ebx, ecx=ecx, edx=edx)
 
 
-def _intel_caches(entry: Entry, cpu: int, cpus: int) -> Entry:
+def _intel_caches(entry: CpuidEntry, cpu: int, cpus: int) -> CpuidEntry:
     """Leaf 4: as many cores a package as there are vCPUs, each cache private."""
     if entry.eax & 0x1F == 0:
         return entry
-    return replace(entry, eax=entry.eax & 0x3FFF | (cpus - 1 & 0x3F) << 26)
+    return entry._replace(eax=entry.eax & 0x3FFF | (cpus - 1 & 0x3F) << 26)
 
 
-def _topology(entry: Entry, cpu: int, cpus: int) -> Entry:
+def _topology(entry: CpuidEntry, cpu: int, cpus: int) -> CpuidEntry:
     """Leaf 0xb: one thread a core, one package."""
     bits = (cpus - 1).bit_length()
     level = {
         0: (0, 1, _TOPOLOGY_SMT << 8),
         1: (bits, cpus, _TOPOLOGY_CORE << 8 | 1),
     }.get(entry.index, (0, 0, entry.index))
-    return replace(
-        entry, flags=entry.flags | SIGNIFICANT_INDEX,
+    return entry._replace(
+        flags=entry.flags | SIGNIFICANT_INDEX,
         eax=level[0], ebx=level[1], ecx=level[2], edx=cpu,
     )  # fmt: skip
 
 
-def _amd_features(entry: Entry, cpu: int, cpus: int) -> Entry:
+def _amd_features(entry: CpuidEntry, cpu: int, cpus: int) -> CpuidEntry:
     ecx = entry.ecx & ~(_SVM | _CMP_LEGACY)
-    return replace(entry, ecx=ecx | _CMP_LEGACY if cpus > 1 else ecx)
+    return entry._replace(ecx=ecx | _CMP_LEGACY if cpus > 1 else ecx)
 
 
-def _amd_sizes(entry: Entry, cpu: int, cpus: int) -> Entry:
+def _amd_sizes(entry: CpuidEntry, cpu: int, cpus: int) -> CpuidEntry:
     """Leaf 0x80000008 ECX: threads minus one, and how many APIC id bits they take."""
     bits = (cpus - 1).bit_length()
-    return replace(entry, ecx=entry.ecx & ~0xF0FF | (cpus - 1 & 0xFF) | bits << 12)
+    return entry._replace(ecx=entry.ecx & ~0xF0FF | (cpus - 1 & 0xFF) | bits << 12)
 
 
-def _dropped(entry: Entry, cpu: int, cpus: int) -> None:
+def _dropped(entry: CpuidEntry, cpu: int, cpus: int) -> None:
     return None
 
 
-_FIXES: dict[int, Callable[[Entry, int, int], Entry | None]] = {
+_FIXES: dict[int, Callable[[CpuidEntry, int, int], CpuidEntry | None]] = {
     0x1: _features,
     0x4: _intel_caches,
     0xB: _topology,

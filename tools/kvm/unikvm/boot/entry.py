@@ -9,7 +9,7 @@ off, RSI = zero page.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from . import layout
 
@@ -38,6 +38,10 @@ class Segment:
     g: int = 1
     avl: int = 0
     unusable: int = 0
+
+    def fields(self) -> dict[str, int]:
+        """As core.vm.Vcpu.set_sregs() takes a segment."""
+        return asdict(self)
 
     def descriptor(self) -> int:
         """The 8-byte GDT entry (APM vol.2 4.7)."""
@@ -77,6 +81,22 @@ class EntryState:
     cs: Segment = CODE
     data: Segment = DATA  # DS, ES, FS, GS and SS
     tr: Segment = TASK
+
+    @property
+    def regs(self) -> dict[str, int]:
+        """General registers under KVM's names."""
+        return {"rip": self.rip, "rsi": self.rsi, "rsp": self.rsp, "rflags": self.rflags}
+
+    @property
+    def sregs(self) -> dict[str, int | dict[str, int]]:
+        """Special registers under KVM's names."""
+        data = {name: self.data.fields() for name in ("ds", "es", "fs", "gs", "ss")}
+        control = {"cr0": self.cr0, "cr3": self.cr3, "cr4": self.cr4, "efer": self.efer}
+        return {
+            **control, **data, "cs": self.cs.fields(), "tr": self.tr.fields(),
+            "gdt": {"base": self.gdt_base, "limit": self.gdt_limit},
+            "idt": {"base": 0, "limit": 0},
+        }  # fmt: skip
 
 
 def gdt() -> bytes:

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""PCI: configuration space, BARs, interrupts, and the chip set's own functions."""
