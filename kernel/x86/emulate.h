@@ -129,6 +129,8 @@ struct emulator {
 	const struct emul_ops *ops;
 	void *ctx;		/* the caller's */
 	struct x86_insn insn;
+	u8 bytes[X86_MAX_INSN_LEN];	/* it was decoded from; for reports */
+	u8 nr_bytes;
 
 	/* State at the start of the run, set by the caller. */
 	u64 gpr[NR_GPRS];

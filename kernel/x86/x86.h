@@ -569,7 +569,10 @@ int x86_translate(struct x86_vcpu *v, struct kvm_translation *tr);
 int x86_emulate_insn(struct x86_vcpu *v, gpa_t gpa);
 /* Advance RIP over the instruction of the exit; 1, or as handle_exit(). */
 int x86_skip_insn(struct x86_vcpu *v);
-/* Decode (fetching it) the instruction at RIP; as handle_exit(), 1 is good. */
+/*
+ * Decode (fetching it) the instruction at RIP. 1: insn is filled. Anything
+ * else is for handle_exit() to return: above 1, an exception is queued.
+ */
 int x86_decode_current(struct x86_vcpu *v, struct x86_insn *insn);
 /* IN/OUT exit, register form: port, size in bytes; next_rip is known. */
 int x86_emulate_pio(struct x86_vcpu *v, u16 port, int size, bool in,
