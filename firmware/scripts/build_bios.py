@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def parse_args() -> argparse.Namespace:
                         help="a SeaBIOS checkout to build instead")
     parser.add_argument("--cc", default="gcc")
     parser.add_argument("--depfile", type=Path)
+    parser.add_argument("--target", help="bios.bin as the depfile names it")
     parser.add_argument("--out", type=Path, required=True,
                         help="directory for the results")
     return parser.parse_args()
@@ -210,21 +212,38 @@ def check_image(image: bytes, version: str) -> None:
                             "stamped date and host name into it")
 
 
-def pin_state(pin: Pin, tools: str, sha256: str, source: Source) -> str:
+def make_record(args: argparse.Namespace, source: Source, version: str,
+                patches: list[Path], image: bytes,
+                tools: str) -> dict[str, object]:
+    """bios.json's content; nothing in it depends on where or when."""
+    return {
+        "sha256": hashlib.sha256(image).hexdigest(),
+        "size": len(image),
+        "version": version,
+        "tools": tools,
+        "source": "pinned" if source.pinned else "checkout",
+        "source_sha256": source.tree,
+        "config_sha256": file_sha256(args.config),
+        "patches": {patch.name: file_sha256(patch) for patch in patches},
+    }
+
+
+def pin_state(pin: Pin, record: dict[str, object], source: Source) -> str:
     """How the image compares with PIN, in words, for the record."""
     if not source.pinned:
         return "not pinned"
-    expected = pin.images.get(tools)
+    expected = pin.images.get(str(record["tools"]))
     if expected is None:
         return "unknown tools"
-    return "match" if expected == sha256 else "differs"
+    return "match" if expected == record["sha256"] else "differs"
 
 
-def report_pin(state: str, tools: str, sha256: str) -> None:
+def report_pin(record: dict[str, object]) -> None:
     """Tell what to put in PIN where the image is not the one it names."""
-    if state in ("differs", "unknown tools"):
-        print(f"firmware: bios.bin against PIN: {state}. If that is meant, "
-              f"PIN's [image] gets\n{tools} = {sha256}", file=sys.stderr)
+    if record["pin"] in ("differs", "unknown tools"):
+        print(f"firmware: bios.bin against PIN: {record['pin']}. If that is "
+              f"meant, PIN's [image] gets\n{record['tools']} = "
+              f"{record['sha256']}", file=sys.stderr)
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -246,58 +265,54 @@ def write_depfile(args: argparse.Namespace, patches: list[Path]) -> None:
         found += sorted({path.parent for path in files}) + files
     names = (str(path.resolve()).replace(" ", "\\ ") for path in found)
     write_whole(args.depfile, "".join(
-        (f"{args.out}/bios.bin:", *(f" \\\n  {name}" for name in names),
+        (f"{args.target}:", *(f" \\\n  {name}" for name in names),
          "\n")).encode())
 
 
-def make_record(args: argparse.Namespace, source: Source, version: str,
-                patches: list[Path], image: Path, tools: str,
-                state: str) -> dict[str, object]:
-    """bios.json's content; nothing in it depends on where or when."""
-    return {
-        "sha256": file_sha256(image),
-        "size": image.stat().st_size,
-        "version": version,
-        "tools": tools,
-        "pin": state,
-        "source": "pinned" if source.pinned else "checkout",
-        "source_sha256": source.tree,
-        "config_sha256": file_sha256(args.config),
-        "patches": {patch.name: file_sha256(patch) for patch in patches},
-    }
+def work_directory(out: Path) -> tempfile.TemporaryDirectory[str]:
+    """A directory to build in: in `out`, unless make could not cope with it."""
+    elsewhere = re.search(r"\s", str(out)) is not None
+    return tempfile.TemporaryDirectory(prefix="seabios-",
+                                       dir=None if elsewhere else out)
+
+
+def make_image(args: argparse.Namespace, source: Source,
+               patches: list[Path]) -> tuple[bytes, str, str]:
+    """Build the unpacked `source`; returns image, version and build tools."""
+    root, log = source.root, args.out / "seabios.log"
+    apply_patches(patches, root)
+    extra = extra_version(args.config, patches, source)
+    (root / ".version").write_text(source.version + "\n", encoding="utf-8")
+    shutil.copy(args.config, root / ".config")
+    log.write_text("", encoding="utf-8")
+    run_make(root, log, args.cc, extra)
+    check_config(args.config, root / ".config")
+    image = (root / "out" / "bios.bin").read_bytes()
+    check_image(image, source.version + extra)
+    # The image with symbols, for a debugger.
+    write_whole(args.out / "bios.elf", (root / "out" / "rom.o").read_bytes())
+    return image, source.version + extra, build_tools(root)
 
 
 def build(args: argparse.Namespace) -> None:
     """Build into args.out; raises FirmwareError, leaving old results alone."""
     pin = read_pin(args.pin)
     patches = sorted(args.patches.glob("*.patch"))
+    args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
-    work = args.out.resolve() / "seabios-build"
-    log = work.with_suffix(".log")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    log.write_text("", encoding="utf-8")
-
-    source = place_source(args, pin, work / "seabios")
-    apply_patches(patches, source.root)
-    extra = extra_version(args.config, patches, source)
-    (source.root / ".version").write_text(source.version + "\n",
-                                          encoding="utf-8")
-    shutil.copy(args.config, source.root / ".config")
-    run_make(source.root, log, args.cc, extra)
-    check_config(args.config, source.root / ".config")
-
-    image = source.root / "out" / "bios.bin"
-    version, tools = source.version + extra, build_tools(source.root)
-    check_image(image.read_bytes(), version)
-    state = pin_state(pin, tools, file_sha256(image), source)
-    report_pin(state, tools, file_sha256(image))
-    record = make_record(args, source, version, patches, image, tools, state)
-    for name in LICENCES:
-        write_whole(args.out / name, (source.root / name).read_bytes())
+    with work_directory(args.out) as work:
+        source = place_source(args, pin, Path(work) / "seabios")
+        image, version, tools = make_image(args, source, patches)
+        licences = {name: (source.root / name).read_bytes()
+                    for name in LICENCES}
+    record = make_record(args, source, version, patches, image, tools)
+    record["pin"] = pin_state(pin, record, source)
+    report_pin(record)
+    for name, text in licences.items():
+        write_whole(args.out / name, text)
     write_whole(args.out / "bios.json",
                 (json.dumps(record, indent=2) + "\n").encode())
-    write_whole(args.out / "bios.bin", image.read_bytes())
+    write_whole(args.out / "bios.bin", image)
     if args.depfile:
         write_depfile(args, patches)
 

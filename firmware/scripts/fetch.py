@@ -57,21 +57,21 @@ def cache_dir() -> Path:
 
 
 def one_line_source(text: str) -> str:
-    """Source-package entries for the binary ones of a sources.list file."""
-    entries = re.findall(r"^[ \t]*deb[ \t]+(.*)$", text, re.MULTILINE)
-    return "".join(f"deb-src {entry}\n" for entry in entries)
+    """Source-package entries for those of a sources.list file, each once."""
+    entries = re.findall(r"^[ \t]*deb(?:-src)?[ \t]+(.*)$", text, re.MULTILINE)
+    return "".join(f"deb-src {entry}\n" for entry in dict.fromkeys(entries))
 
 
 def deb822_source(text: str) -> str:
-    """The same for the deb822 format (sources.list(5)): one Types line."""
-    stanzas = re.split(r"\n\s*\n", text)
-    enabled = (stanza for stanza in stanzas
-               if re.search(r"^Types:.*\bdeb\b", stanza, re.MULTILINE | re.I)
+    """The same for the deb822 format, see sources.list(5)."""
+    flags = re.MULTILINE | re.IGNORECASE
+    stanzas = [stanza.strip() for stanza in re.split(r"\n\s*\n", text)]
+    enabled = [stanza for stanza in stanzas
+               if re.search(r"^Types:", stanza, flags)
                and not re.search(r"^Enabled:\s*(no|false|off|0)\b", stanza,
-                                 re.MULTILINE | re.I))
-    return "\n".join(re.sub(r"^Types:.*$", "Types: deb-src", stanza.strip(),
-                            flags=re.MULTILINE | re.I) + "\n"
-                     for stanza in enabled)
+                                 flags)]
+    return "\n".join(re.sub(r"^Types:.*$", "Types: deb-src", stanza,
+                            flags=flags) + "\n" for stanza in enabled)
 
 
 def apt_source_files() -> Iterator[Path]:
