@@ -27,6 +27,7 @@ cdef struct Window:
     uint64_t size
     void *device
     unsigned int max_width
+    unsigned long long hits
 
 
 cdef class Bus:

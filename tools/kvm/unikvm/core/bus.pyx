@@ -162,6 +162,9 @@ cdef class Bus:
                 continue
             slot = self._slot(address)
             if slot >= 0:
+                # A writer may be moving this; then it is one count in the
+                # wrong place, and the copy below is taken again.
+                count_one(&self._windows[slot].hits)
                 found[0] = self._windows[slot]
             if sequence_same(&self._sequence, sequence):
                 return slot >= 0
@@ -275,6 +278,7 @@ cdef class Bus:
                 self._windows[slot].size = size
                 self._windows[slot].device = <void *>target
                 self._windows[slot].max_width = max_width
+                self._windows[slot].hits = 0
                 self._count += 1
                 self._end()
 
@@ -325,6 +329,12 @@ cdef class Bus:
         with self.lock:
             return [(self._windows[i].base, self._windows[i].size,
                      self._names[self._windows[i].base]) for i in range(self._count)]
+
+    def hits(self):
+        """Accesses by window name, after splitting; for statistics, not exact."""
+        with self.lock:
+            return {self._names[self._windows[i].base]: self._windows[i].hits
+                    for i in range(self._count)}
 
 
 cdef inline unsigned int _chunk(unsigned int length, uint64_t room,

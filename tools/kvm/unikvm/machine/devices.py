@@ -68,6 +68,7 @@ def _com1(w: Wiring) -> None:
     if isinstance(backend, TerminalBackend):
         backend.on_quit = w.machine.ender("stopped")
     serial = Serial(w.line(layout.GSI_COM1), backend, w.machine.loop)
+    w.machine.devices.append(serial)
     w.machine.pio.register(layout.PORT_COM1, Serial.SIZE, serial, "com1", 1)
 
 

@@ -123,14 +123,16 @@ class Machine:
 
     def _result(self, seconds: float) -> Result:
         reason, detail, vcpu, error = self._end
-        # A guest that had to be stopped by its time is worth a look too.
-        if vcpu is None and reason == "timeout" and self.vcpus:
+        # Where a guest was that others had to stop is worth a look too.
+        if vcpu is None and self.vcpus:
             vcpu = self.vcpus[0]
         exits: Counter[str] = Counter()
         for thread in self.vcpus:
             exits.update(thread.exits)
         regs, sregs = (vcpu.regs, vcpu.sregs) if vcpu else ({}, {})
-        code = code_at(self.memory, sregs, regs["rip"]) if sregs else b""
-        return Result(reason, detail, vcpu.vcpu.id if vcpu else None, regs, sregs, code,
-                      dict(exits), self.pio.python_calls + self.mmio.python_calls,
-                      seconds, error)
+        return Result(
+            reason, detail, vcpu.vcpu.id if vcpu else None, regs, sregs,
+            code=code_at(self.memory, sregs, regs["rip"]) if sregs else b"",
+            exits=dict(exits), hits={**self.pio.hits(), **self.mmio.hits()},
+            python_calls=self.pio.python_calls + self.mmio.python_calls,
+            seconds=seconds, error=error)

@@ -19,8 +19,8 @@ class Result:
     """reason: "shutdown", "reset", "stopped", "timeout", or what went wrong.
 
     The vCPU's registers and instruction bytes are there if a vCPU was to blame.
-    exits: exits to the VMM by kind, all vCPUs; python_calls: how many of them
-    took the interpreter lock.
+    exits: exits to the VMM by kind, all vCPUs; hits: accesses by device;
+    python_calls: how many of them took the interpreter lock.
     """
 
     reason: str
@@ -30,6 +30,7 @@ class Result:
     sregs: dict[str, Any] = field(default_factory=dict)
     code: bytes = b""
     exits: dict[str, int] = field(default_factory=dict)
+    hits: dict[str, int] = field(default_factory=dict)
     python_calls: int = 0
     seconds: float = 0.0
     error: BaseException | None = None
