@@ -136,18 +136,25 @@ int kvm_arch_vm_init(struct kvm *kvm, unsigned long type)
 	x86_time_vm_init(vm);
 	ret = x86_npt_vm_init(vm);
 	if (ret)
-		return ret;
+		goto out_time;
 	if (x86_ops->vm_init) {
 		ret = x86_ops->vm_init(vm);
 		if (ret)
-			x86_npt_vm_destroy(vm);
+			goto out_npt;
 	}
+	return 0;
+
+out_npt:
+	x86_npt_vm_destroy(vm);
+out_time:
+	x86_time_vm_destroy(vm);
 	return ret;
 }
 
 void kvm_arch_vm_pre_destroy(struct kvm *kvm)
 {
 	x86_pit_destroy(to_x86_vm(kvm));	/* its timer kicks vCPUs */
+	x86_time_vm_destroy(to_x86_vm(kvm));
 }
 
 void kvm_arch_vm_destroy(struct kvm *kvm)
@@ -395,6 +402,7 @@ int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
 	int ret;
 
 	v->vapic_addr = INVALID_GPA;
+	x86_cpuid_init(v);
 	v->hostwork = hostwork_alloc(vcpu->run);
 	if (!v->hostwork)
 		return -ENOMEM;

@@ -270,6 +270,8 @@ static int handle_requests(struct x86_vcpu *v)
 		x86_clock_update(v);
 	if (kvm_check_request(X86_REQ_STEAL_UPDATE, vcpu))
 		x86_steal_time_update(v);
+	if (kvm_check_request(X86_REQ_MSR_FILTER, vcpu))
+		x86_ops->set_msr_filter(v);
 	if (kvm_check_request(X86_REQ_LOAD_EOI_BITMAP, vcpu))
 		x86_load_eoi_bitmap(v);
 	if (kvm_check_request(X86_REQ_TRIPLE_FAULT, vcpu))

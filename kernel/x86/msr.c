@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Model-specific registers: what guest and user space read and write. */
+#include <linux/bits.h>
+#include <linux/export.h>
+
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/tsc.h>
+
+#include "cpuid_logic.h"
+#include "msr.h"
+#include "msr_logic.h"
+#include "regs_ioctl.h"
+
+#define MSR_TSC			0x10
+#define MSR_PV_WALL_CLOCK	0x11
+#define MSR_PV_SYSTEM_TIME	0x12
+#define MSR_APIC_BASE		0x1b
+#define MSR_TSC_ADJUST		0x3b
+#define MSR_PRED_CMD		0x49
+#define MSR_UCODE_REV		0x8b
+#define MSR_PLATFORM		0xce
+#define MSR_SYSENTER_ESP	0x175
+#define MSR_SYSENTER_EIP	0x176
+#define MSR_MISC_ENABLE		0x1a0
+#define MSR_TSC_DEADLINE	0x6e0
+#define MSR_X2APIC_FIRST	0x800
+#define MSR_X2APIC_LAST		0x8ff
+#define MSR_HWCR		0xc0010015
+#define MSR_DE_CFG		0xc0011029
+#define MSR_PV_FIRST		0x4b564d00
+#define MSR_PV_LAST		0x4b564dff
+
+#define APIC_BASE_BSP		BIT_ULL(8)
+#define APIC_BASE_X2APIC	BIT_ULL(10)
+#define APIC_BASE_ENABLE	BIT_ULL(11)
+#define APIC_BASE_MODE		(APIC_BASE_ENABLE | APIC_BASE_X2APIC)
+
+/* Debug and branch trace stores do not exist: the guest cannot say else. */
+#define MISC_ENABLE_NO_BTS	BIT_ULL(11)
+#define MISC_ENABLE_NO_PEBS	BIT_ULL(12)
+#define MISC_ENABLE_FIXED	(MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS)
+
+/* McStatusWrEn, TscFreqSel; the rest is stored nowhere and ignored. */
+#define HWCR_IGNORED		(BIT_ULL(3) | BIT_ULL(4) | BIT_ULL(6) | \
+				 BIT_ULL(8))
+#define HWCR_STORED		(BIT_ULL(18) | BIT_ULL(24))
+
+#define PRED_CMD_IBPB_BIT	BIT_ULL(0)
+
+/* ---- APIC base ---- */
+
+static bool apic_base_allowed(struct x86_vcpu *v, u64 value, bool host)
+{
+	u64 reserved = v->cpuid.reserved_gpa_bits | 0x2ff;
+	u64 old = v->apic_base & APIC_BASE_MODE;
+	u64 new = value & APIC_BASE_MODE;
+
+	if (v->cpuid.entries &&
+	    !x86_guest_has(v, 1, 0, CPUID_REG_ECX, CPUID_1_ECX_X2APIC))
+		reserved |= APIC_BASE_X2APIC;
+	/* x2APIC without the enable bit is no mode (SDM vol. 3 10.12.1). */
+	if (value & reserved || new == APIC_BASE_X2APIC)
+		return false;
+	if (host)
+		return true;
+	/* Out of x2APIC only through disabled, into it only from xAPIC. */
+	if (old == APIC_BASE_MODE)
+		return new != APIC_BASE_ENABLE;
+	return old == APIC_BASE_ENABLE || new != APIC_BASE_MODE;
+}
+
+int x86_set_apic_base(struct x86_vcpu *v, u64 value, bool host)
+{
+	if (!apic_base_allowed(v, value, host))
+		return 1;
+	if (v->lapic)
+		x86_lapic_set_base(v, value);
+	v->apic_base = value;
+	x86_cpuid_update_runtime(v);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(x86_set_apic_base);
+
+/* ---- MSRs that exist, do nothing and read as a constant ---- */
+
+/*
+ * Firmware and kernels touch these without a fault handler in place. Writes
+ * are dropped. Sources: BKDG and PPR of AMD family 10h to 19h, SDM vol. 4.
+ */
+static const struct {
+	u32 first, last;
+	u64 value;
+} quiet_msrs[] = {
+	{ 0x17, 0x17, 0 },			/* PLATFORM_ID */
+	{ 0x2a, 0x2a, 0 },			/* EBL_CR_POWERON */
+	{ 0x2c, 0x2c, 1 << 24 },		/* EBC_FREQUENCY_ID */
+	{ 0x79, 0x79, 0 },			/* UCODE_WRITE */
+	{ 0xcd, 0xcd, 3 },			/* FSB_FREQ */
+	{ 0x198, 0x199, 0 },			/* PERF_STATUS, PERF_CTL */
+	{ 0x1d9, 0x1d9, 0 },			/* DEBUGCTL */
+	{ 0x1db, 0x1de, 0 },			/* last branch, exception */
+	{ 0xc0010000, 0xc0010007, 0 },		/* four old counters */
+	{ 0xc0010010, 0xc0010010, 0 },		/* SYSCFG */
+	{ 0xc001001f, 0xc001001f, 0 },		/* NB_CFG */
+	{ 0xc0010020, 0xc0010020, 0 },		/* PATCH_LOADER */
+	{ 0xc0010055, 0xc0010055, 0 },		/* INT_PENDING_MSG */
+	{ 0xc0010058, 0xc0010058, 0 },		/* MMCONFIG base */
+	{ 0xc0010114, 0xc0010115, 0 },		/* VM_CR, IGNNE */
+	{ 0xc0010117, 0xc0010117, 0 },		/* VM_HSAVE_PA */
+	{ 0xc0011020, 0xc0011023, 0 },		/* LS, IC, DC, BU configuration */
+	{ 0xc001102a, 0xc001102a, 0 },		/* BU_CFG2 */
+};
+
+static bool quiet_msr(u32 index, u64 *value)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(quiet_msrs); i++) {
+		if (index < quiet_msrs[i].first || index > quiet_msrs[i].last)
+			continue;
+		*value = quiet_msrs[i].value;
+		return true;
+	}
+	return false;
+}
+
+/* ---- memory types ---- */
+
+static u64 *memory_type_msr(struct x86_vcpu *v, u32 index)
+{
+	int i = mtrr_fixed_index(index);
+
+	if (i >= 0)
+		return &v->msrs.mtrr_fixed[i];
+	i = mtrr_var_index(index);
+	if (i >= 0)
+		return &v->msrs.mtrr_var[i];
+	if (index == MSR_MTRR_DEF_TYPE)
+		return &v->msrs.mtrr_def_type;
+	return NULL;
+}
+
+static int memory_type_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
+{
+	u8 width = v->cpuid.maxphyaddr;
+
+	/* State is restored before CPUID tells the width, sometimes. */
+	if (host)
+		width = max(width, x86_host.maxphyaddr);
+	if (!mtrr_value_valid(index, data, width))
+		return MSR_INVALID;
+	*memory_type_msr(v, index) = data;
+	return MSR_OK;
+}
+
+static int pat_set(struct x86_vcpu *v, u64 data)
+{
+	if (!pat_value_valid(data))
+		return MSR_INVALID;
+	v->msrs.pat = data;
+	/* The guest's PAT is in force in its own page tables. */
+	x86_ops->set_msr(v, MSR_PAT, data);
+	return MSR_OK;
+}
+
+/* ---- by group: MSR_UNKNOWN if index is not of the group ---- */
+
+static bool guest_has_tsc_adjust(struct x86_vcpu *v)
+{
+	return x86_guest_has(v, 7, 0, CPUID_REG_EBX, CPUID_7_EBX_TSC_ADJUST);
+}
+
+static int time_get(struct x86_vcpu *v, u32 index, u64 *data, bool host)
+{
+	switch (index) {
+	case MSR_TSC:
+		*data = x86_guest_tsc(v, rdtsc());
+		return MSR_OK;
+	case MSR_TSC_ADJUST:
+		*data = v->msrs.tsc_adjust;
+		return host || guest_has_tsc_adjust(v) ? MSR_OK : MSR_INVALID;
+	case MSR_TSC_DEADLINE:
+		*data = v->lapic ? x86_lapic_get_tscdeadline(v) : 0;
+		return MSR_OK;
+	case MSR_PV_WALL_CLOCK:
+	case MSR_PV_SYSTEM_TIME:
+	case MSR_PV_FIRST ... MSR_PV_LAST:
+		return x86_pv_msr_get(v, index, data);
+	}
+	return MSR_UNKNOWN;
+}
+
+static int time_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
+{
+	switch (index) {
+	case MSR_TSC:
+		x86_guest_tsc_write(v, data, host);
+		return MSR_OK;
+	case MSR_TSC_ADJUST:
+		if (host)
+			v->msrs.tsc_adjust = data;
+		else if (guest_has_tsc_adjust(v))
+			x86_tsc_adjust_write(v, data);
+		else
+			return MSR_INVALID;
+		return MSR_OK;
+	case MSR_TSC_DEADLINE:
+		if (v->lapic)
+			x86_lapic_set_tscdeadline(v, data);
+		return MSR_OK;
+	case MSR_PV_WALL_CLOCK:
+	case MSR_PV_SYSTEM_TIME:
+	case MSR_PV_FIRST ... MSR_PV_LAST:
+		return x86_pv_msr_set(v, index, data);
+	}
+	return MSR_UNKNOWN;
+}
+
+static int system_get(struct x86_vcpu *v, u32 index, u64 *data, bool host)
+{
+	struct x86_vm *vm = to_x86_vm(v->vcpu.kvm);
+
+	switch (index) {
+	case MSR_APIC_BASE:
+		*data = v->apic_base;
+		return MSR_OK;
+	case MSR_EFER:
+		*data = v->efer;
+		return MSR_OK;
+	case MSR_UCODE_REV:
+		*data = v->msrs.microcode;
+		return MSR_OK;
+	case MSR_PLATFORM:
+		*data = v->msrs.platform_info;
+		return host || vm->guest_can_read_platform_info ?
+			MSR_OK : MSR_INVALID;
+	case MSR_MISC_ENABLE:
+		*data = v->msrs.misc_enable;
+		return MSR_OK;
+	case MSR_HWCR:
+		*data = v->msrs.hwcr;
+		return MSR_OK;
+	case MSR_DE_CFG:
+		*data = v->msrs.de_cfg;
+		return MSR_OK;
+	case MSR_PAT:
+		*data = v->msrs.pat;
+		return MSR_OK;
+	case MSR_MTRR_CAP:
+		*data = MTRR_CAP_VALUE;
+		return MSR_OK;
+	case MSR_X2APIC_FIRST ... MSR_X2APIC_LAST:
+		return v->lapic && !x86_lapic_msr_read(v, index, data) ?
+			MSR_OK : MSR_INVALID;
+	}
+	return MSR_UNKNOWN;
+}
+
+static int misc_enable_set(struct x86_vcpu *v, u64 data, bool host)
+{
+	u64 *stored = &v->msrs.misc_enable;
+
+	if (!host)
+		data = (data & ~MISC_ENABLE_FIXED) |
+		       (*stored & MISC_ENABLE_FIXED);
+	*stored = data;
+	x86_cpuid_update_runtime(v);
+	return MSR_OK;
+}
+
+static int hwcr_set(struct x86_vcpu *v, u64 data)
+{
+	data &= ~HWCR_IGNORED;
+	if (data & ~HWCR_STORED)
+		return MSR_INVALID;
+	v->msrs.hwcr = data;
+	return MSR_OK;
+}
+
+/* Bits of it mend this processor's faults; only the one we know is kept. */
+static int de_cfg_set(struct x86_vcpu *v, u64 data, bool host)
+{
+	u64 supported;
+
+	if (!x86_msr_feature(MSR_DE_CFG, &supported))
+		supported = 0;
+	if (host && data & ~supported)
+		return MSR_INVALID;
+	if (host)
+		v->msrs.de_cfg = data;
+	/* By the guest: LFENCE stays serialising, whatever it writes. */
+	return MSR_OK;
+}
+
+/* Indirect branch prediction barrier, for the guest on this very CPU. */
+static int pred_cmd_set(struct x86_vcpu *v, u64 data, bool host)
+{
+	if (!host && !x86_guest_has(v, 0x80000008, 0, CPUID_REG_EBX,
+				    CPUID_8000_0008_EBX_IBPB))
+		return MSR_INVALID;
+	if (data & ~PRED_CMD_IBPB_BIT || !boot_cpu_has(X86_FEATURE_IBPB))
+		return MSR_INVALID;
+	if (data)
+		wrmsrl(MSR_PRED_CMD, PRED_CMD_IBPB_BIT);
+	return MSR_OK;
+}
+
+static int system_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
+{
+	switch (index) {
+	case MSR_APIC_BASE:
+		return x86_set_apic_base(v, data, host) ? MSR_INVALID : MSR_OK;
+	case MSR_EFER:
+		return (host ? x86_set_efer_host(v, data) :
+			       x86_set_efer(v, data)) ?
+			MSR_INVALID : MSR_OK;
+	case MSR_PRED_CMD:
+		return pred_cmd_set(v, data, host);
+	case MSR_UCODE_REV:
+		/* The guest clears it before it asks for the revision. */
+		if (host)
+			v->msrs.microcode = data;
+		return MSR_OK;
+	case MSR_PLATFORM:
+		if (!host)
+			return MSR_INVALID;
+		v->msrs.platform_info = data;
+		return MSR_OK;
+	case MSR_MISC_ENABLE:
+		return misc_enable_set(v, data, host);
+	case MSR_HWCR:
+		return hwcr_set(v, data);
+	case MSR_DE_CFG:
+		return de_cfg_set(v, data, host);
+	case MSR_PAT:
+		return pat_set(v, data);
+	case MSR_MTRR_CAP:
+		return host && data == MTRR_CAP_VALUE ? MSR_OK : MSR_INVALID;
+	case MSR_X2APIC_FIRST ... MSR_X2APIC_LAST:
+		return v->lapic && !x86_lapic_msr_write(v, index, data) ?
+			MSR_OK : MSR_INVALID;
+	}
+	return MSR_UNKNOWN;
+}
+
+/* ---- the vendor's, with what all vendors check alike ---- */
+
+static bool canonical(struct x86_vcpu *v, u64 address)
+{
+	unsigned int bits = v->cr4 & BIT_ULL(12) ? 57 : 48;	/* CR4.LA57 */
+
+	return sign_extend64(address, bits - 1) == address;
+}
+
+static bool guest_has_tsc_aux(struct x86_vcpu *v)
+{
+	return x86_guest_has(v, 0x80000001, 0, CPUID_REG_EDX,
+			     CPUID_8000_0001_EDX_RDTSCP) ||
+	       x86_guest_has(v, 7, 0, CPUID_REG_ECX, CPUID_7_ECX_RDPID);
+}
+
+static int vendor_get(struct x86_vcpu *v, u32 index, u64 *data, bool host)
+{
+	if (index == MSR_TSC_AUX && !host && !guest_has_tsc_aux(v))
+		return MSR_INVALID;
+	if (!x86_ops->get_msr(v, index, data))
+		return MSR_OK;
+	return quiet_msr(index, data) ? MSR_OK : MSR_UNKNOWN;
+}
+
+static int vendor_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
+{
+	u64 ignored;
+
+	switch (index) {
+	case MSR_FS_BASE:
+	case MSR_GS_BASE:
+	case MSR_KERNEL_GS_BASE:
+	case MSR_LSTAR:
+	case MSR_CSTAR:
+		if (!canonical(v, data))
+			return MSR_INVALID;
+		break;
+	case MSR_SYSENTER_ESP:
+	case MSR_SYSENTER_EIP:
+		/* AMD keeps 32 bits and never faults; the rest must not harm. */
+		data = sign_extend64(data, 47);
+		break;
+	case MSR_TSC_AUX:
+		if (!host && !guest_has_tsc_aux(v))
+			return MSR_INVALID;
+		data = (u32)data;
+		break;
+	}
+	if (!x86_ops->set_msr(v, index, data))
+		return MSR_OK;
+	return quiet_msr(index, &ignored) ? MSR_OK : MSR_UNKNOWN;
+}
+
+/* ---- all of them ---- */
+
+int x86_msr_read(struct x86_vcpu *v, u32 index, u64 *data, bool host)
+{
+	u64 *stored;
+	int ret;
+
+	ret = time_get(v, index, data, host);
+	if (ret == MSR_UNKNOWN)
+		ret = system_get(v, index, data, host);
+	if (ret != MSR_UNKNOWN)
+		return ret;
+	if (x86_is_mce_msr(v, index))
+		return x86_mce_msr_get(v, index, data);
+	stored = memory_type_msr(v, index);
+	if (stored) {
+		*data = *stored;
+		return MSR_OK;
+	}
+	return vendor_get(v, index, data, host);
+}
+
+int x86_msr_write(struct x86_vcpu *v, u32 index, u64 data, bool host)
+{
+	int ret;
+
+	ret = time_set(v, index, data, host);
+	if (ret == MSR_UNKNOWN)
+		ret = system_set(v, index, data, host);
+	if (ret != MSR_UNKNOWN)
+		return ret;
+	if (x86_is_mce_msr(v, index))
+		return x86_mce_msr_set(v, index, data, host);
+	if (memory_type_msr(v, index))
+		return memory_type_set(v, index, data, host);
+	return vendor_set(v, index, data, host);
+}
+
+/* What x86_get_msr() and x86_set_msr() promise the run loop. */
+static int guest_answer(struct x86_vcpu *v, int ret)
+{
+	u32 mask = to_x86_vm(v->vcpu.kvm)->user_space_msr_mask;
+	u32 reason;
+
+	if (ret == MSR_OK)
+		return 0;
+	reason = ret == MSR_UNKNOWN ? KVM_MSR_EXIT_REASON_UNKNOWN :
+				      KVM_MSR_EXIT_REASON_INVAL;
+	return mask & reason ? reason << 8 : 1;
+}
+
+static int filter_answer(struct x86_vcpu *v)
+{
+	u32 mask = to_x86_vm(v->vcpu.kvm)->user_space_msr_mask;
+
+	return mask & KVM_MSR_EXIT_REASON_FILTER ?
+		KVM_MSR_EXIT_REASON_FILTER << 8 : 1;
+}
+
+int x86_get_msr(struct x86_vcpu *v, u32 index, u64 *data)
+{
+	if (x86_msr_filtered(v, index, KVM_MSR_FILTER_READ))
+		return filter_answer(v);
+	return guest_answer(v, x86_msr_read(v, index, data, false));
+}
+EXPORT_SYMBOL_GPL(x86_get_msr);
+
+int x86_set_msr(struct x86_vcpu *v, u32 index, u64 data)
+{
+	if (x86_msr_filtered(v, index, KVM_MSR_FILTER_WRITE))
+		return filter_answer(v);
+	return guest_answer(v, x86_msr_write(v, index, data, false));
+}
+EXPORT_SYMBOL_GPL(x86_set_msr);
+
+int x86_get_msr_host(struct x86_vcpu *v, u32 index, u64 *data)
+{
+	return x86_msr_read(v, index, data, true) != MSR_OK;
+}
+
+int x86_set_msr_host(struct x86_vcpu *v, u32 index, u64 data)
+{
+	return x86_msr_write(v, index, data, true) != MSR_OK;
+}
+
+void x86_msr_reset(struct x86_vcpu *v, bool init)
+{
+	struct x86_msr_state *m = &v->msrs;
+
+	/* INIT leaves memory types, TSC and its like alone (table 14-1). */
+	if (init)
+		return;
+	m->pat = PAT_RESET;
+	m->misc_enable = MISC_ENABLE_FIXED;
+	m->mtrr_def_type = 0;
+	memset(m->mtrr_fixed, 0, sizeof(m->mtrr_fixed));
+	memset(m->mtrr_var, 0, sizeof(m->mtrr_var));
+	m->tsc_adjust = 0;
+	m->hwcr = 0;
+	x86_msr_feature(MSR_UCODE_REV, &m->microcode);
+	x86_msr_feature(MSR_DE_CFG, &m->de_cfg);
+	x86_mce_reset(v);
+}
