@@ -9,7 +9,8 @@ from pathlib import Path
 
 from unikvm.cli import UsageError, labargs, probe, session
 from unikvm.cli.progress import Phases
-from unikvm.lab import LabError, firmware, guest, initramfs, kernels, places, terminal
+from unikvm.lab import LabError, firmware, guest, initramfs, kernels, places, terminal, vmm
+from unikvm.lab.machine import qemu_binary
 
 DEFAULT_CMDLINE = "console=ttyS0 panic=-1"
 LAB_BOOT_LIMIT, HOST_BOOT_LIMIT = 240.0, 120.0  # seconds to reach init
@@ -93,7 +94,7 @@ def guest_config(args: argparse.Namespace, phases: Phases) -> tuple[guest.GuestC
     command, stdin = args.command, b""
     if args.stdin:
         stdin = sys.stdin.buffer.read(initramfs.STDIN_MAX + 1)
-    elif command is None and not sys.stdin.isatty() and not from_disk(args):
+    elif command is None and not (sys.stdin.isatty() or from_disk(args) or args.initrd):
         # A script instead of a terminal: the shell reads it to its end.
         command, stdin = "exec sh", sys.stdin.buffer.read(initramfs.STDIN_MAX + 1)
     config = guest.GuestConfig(
@@ -132,14 +133,19 @@ def main(args: argparse.Namespace) -> int:
     check(args)
     phases = Phases()
     where = args.on or default_place(args.half, phases)
+    if where == "lab":
+        qemu_binary(args.lab_qemu)
+        args.half = args.half or "tree"
+        labargs.tree_if_wanted(args)
     with phases.phase("preparing the guest"):
         config, version = guest_config(args, phases)
     if config.default_init and not config.boot_limit:
         config = replace(config,
                          boot_limit=LAB_BOOT_LIMIT if where == "lab" else HOST_BOOT_LIMIT)
     try:
-        run = session.Session(config, phases, version, verbose=args.verbose)
-        return run.in_lab(args) if where == "lab" else run.on_host(args)
+        vmm.check(config)
+        with session.Session(config, phases, version, verbose=args.verbose) as run:
+            return run.in_lab(args) if where == "lab" else run.on_host(args)
     finally:
         if config.initrd and Path(config.initrd).parent == places.cache_dir() / "runs":
             Path(config.initrd).unlink(missing_ok=True)

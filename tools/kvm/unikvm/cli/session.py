@@ -38,11 +38,16 @@ class Session:
         self._lock = threading.Lock()
         self._state, self._since = "", 0.0
 
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log.close()
+
     # -- where it runs ------------------------------------------------------
 
     def in_lab(self, args: argparse.Namespace) -> int:
         """The VMM in an L1 made for this run."""
-        args.half = args.half or "tree"
         tree = labargs.tree_if_wanted(args)
         kernel = labargs.lab_kernel(args, tree, self.phases)
         disks = [Disk(Path(disk.path), f"unikvm{index}", disk.readonly)

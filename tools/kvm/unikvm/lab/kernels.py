@@ -219,15 +219,30 @@ def by_version(version: str, progress: Progress = lambda _: None) -> Kernel:
     kernel = cached(version)
     if kernel is not None:
         return kernel
-    if re.fullmatch(r"\d+\.\d+", version):
-        meta = f"linux-image-{version}-amd64"
-        return newest(meta if Apt().knows(meta) else DEFAULT_L1, progress)
     apt = Apt()
+    if re.fullmatch(r"\d+\.\d+", version):
+        return by_series(version, apt, progress)
     package = f"linux-image-{version}"
     if not apt.knows(package):
         raise LabError(f"no kernel {version} in the cache and no package {package} in apt; "
                        "see `apt-cache search linux-image`")
     return fetch(apt, package, progress)
+
+
+def by_series(series: str, apt: Apt, progress: Progress) -> Kernel:
+    """The newest kernel of a series: by its meta package, the release's own, or cached."""
+    meta = f"linux-image-{series}-amd64"
+    if apt.knows(meta):
+        return newest(meta, progress)
+    kernel = newest_cached(series)
+    if kernel is None and apt.knows(DEFAULT_L1):
+        package = apt.image_of(DEFAULT_L1)
+        if package.startswith(f"linux-image-{series}."):
+            kernel = fetch(apt, package, progress)
+    if kernel is None:
+        raise LabError(f"no kernel {series} in the cache and no package {meta} in apt; "
+                       "see `apt-cache search linux-image`")
+    return kernel
 
 
 def by_path(path: Path) -> Kernel:

@@ -36,8 +36,9 @@ class LoadedHalf:
     def describe(self) -> str:
         """For the summary: half, version and source version as read in L1."""
         kvm = self.modules.get("kvm", {})
-        return (f"{self.half} (kvm {kvm.get('version') or 'without a version'}, "
-                f"srcversion {kvm.get('srcversion', 'unknown')})")
+        version = kvm.get("version") or f"of kernel {self.kernel}"
+        source = f", srcversion {kvm['srcversion']}" if kvm.get("srcversion") else ""
+        return f"{self.half} (kvm {version}{source})"
 
 
 def modinfo(path: Path, field_name: str) -> str:

@@ -47,7 +47,9 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 class Keyboard:
-    """Passes what is typed to `deliver` until Ctrl-a x, end of file or stop()."""
+    """Passes what is typed to `deliver`; Ctrl-a x calls `on_end`.
+
+    The end of the input ends nothing: a guest may run on without any."""
 
     def __init__(self, deliver: Callable[[bytes], None], on_end: Callable[[], None],
                  on_resize: Callable[[int, int], None] | None = None, fd: int = 0) -> None:
@@ -91,6 +93,7 @@ class Keyboard:
             passed = keys(data)
             if passed:
                 self._deliver(passed)
-            if quits or not data:
+            if quits:
                 self._on_end()
+            if quits or not data:
                 return

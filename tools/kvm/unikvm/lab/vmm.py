@@ -3,13 +3,14 @@
 
 import codecs
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from unikvm.boot import bzimage, initrd, layout, seabios
 from unikvm.core.chardev import CharBackend, FdBackend, LineBackend
 from unikvm.lab import firmware, guest
 from unikvm.machine import builder, result
-from unikvm.machine.config import MIB, DiskConfig, MachineConfig
+from unikvm.machine.config import MIB, DiskConfig, MachineConfig, read_file
 from unikvm.machine.terminal import TerminalBackend
 
 Emit = Callable[[dict], None]
@@ -49,6 +50,31 @@ class Ended:
     report: str
 
 
+def machine_config(config: guest.GuestConfig, disks: Sequence[str]) -> MachineConfig:
+    """The VMM's configuration, consoles left at nothing. `disks`: paths here."""
+    return MachineConfig(
+        boot="disk" if config.kernel is None else config.boot,
+        kernel=path_or_none(config.kernel), initrd=path_or_none(config.initrd),
+        cmdline=config.cmdline, firmware=path_or_none(config.firmware),
+        option_rom=firmware.option_rom(),
+        disks=tuple(DiskConfig(Path(path), spec.readonly)
+                    for path, spec in zip(disks, config.disks, strict=True)),
+        memory=config.memory * MIB, cpus=config.cpus)
+
+
+def check(config: guest.GuestConfig) -> None:
+    """What can be seen wrong before any machine is started; UserError."""
+    wanted = machine_config(config, [disk.path for disk in config.disks])
+    wanted.check()
+    if wanted.kernel is not None:
+        kernel = bzimage.parse(read_file(wanted.kernel, "kernel"), str(wanted.kernel))
+        bzimage.encode_cmdline(kernel, wanted.cmdline, layout.BOOT_CMDLINE_MAX)
+    if wanted.initrd is not None:
+        initrd.check(read_file(wanted.initrd, "initrd"), str(wanted.initrd))
+    if wanted.firmware is not None:
+        seabios.firmware_image(read_file(wanted.firmware, "firmware"), str(wanted.firmware))
+
+
 class GuestMachine:
     """A machine for one run. UserError from the constructor: refused, nothing left open."""
 
@@ -56,15 +82,9 @@ class GuestMachine:
         self.on_control: Callable[[str], None] = lambda line: None
         self._debug = EventConsole("firmware", emit)
         self._serial, consoles = self._consoles(config, emit)
-        self._machine = builder.build(MachineConfig(
-            boot="disk" if config.kernel is None else config.boot,
-            kernel=path_or_none(config.kernel), initrd=path_or_none(config.initrd),
-            cmdline=config.cmdline, firmware=path_or_none(config.firmware),
-            option_rom=firmware.option_rom(),
-            disks=tuple(DiskConfig(Path(path), spec.readonly)
-                        for path, spec in zip(disks, config.disks, strict=True)),
-            memory=config.memory * MIB, cpus=config.cpus, serial=self._serial,
-            consoles=consoles, debugcon=self._debug.write))
+        self._machine = builder.build(replace(
+            machine_config(config, disks), serial=self._serial, consoles=consoles,
+            debugcon=self._debug.write))
         for backend in consoles:
             # Ctrl-a x on this host's own terminal.
             if isinstance(backend, TerminalBackend):
