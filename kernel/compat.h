@@ -5,6 +5,13 @@
 
 #include <linux/version.h>
 
+/* eventfd_signal() lost its count, which was always 1, in 6.8. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+#define kvm_eventfd_signal(ctx)	((void)eventfd_signal(ctx, 1))
+#else
+#define kvm_eventfd_signal(ctx)	eventfd_signal(ctx)
+#endif
+
 #include <linux/mm.h>
 
 /* ---- get_user_pages ---- */

@@ -116,6 +116,7 @@ struct kvm_io_device_ops {
 		     gpa_t addr, int len, const void *val);
 	/* Frees the device when it leaves the bus; may be NULL. */
 	void (*destructor)(struct kvm_io_device *dev);
+	bool uncounted;		/* not one of the KVM_MAX_IO_DEVICES */
 };
 
 struct kvm_io_device {
@@ -315,7 +316,9 @@ void kvm_notifier_unregister(struct kvm *kvm);
 bool kvm_mmu_invalidate_retry(struct kvm *kvm, unsigned long seq,
 			      unsigned long hva);
 
-/* iobus.c */
+/* iobus.c: changes need slots_lock, accesses kvm->srcu */
+#define KVM_MAX_IO_DEVICES	1000
+#define KVM_IO_WHOLE_BUS	0	/* len: asked first, whatever the address */
 int kvm_io_buses_init(struct kvm *kvm);
 void kvm_io_buses_destroy(struct kvm *kvm);
 int kvm_io_bus_register(struct kvm *kvm, enum kvm_bus bus, gpa_t addr,
@@ -354,6 +357,7 @@ int kvm_irq_routes_set(struct kvm *kvm,
 /* Copies at most max routes of gsi; returns their number. irq_srcu held. */
 int kvm_irq_routes_get(struct kvm *kvm, u32 gsi, struct kvm_irq_route *routes,
 		       int max);
+/* -1: no GSI leads there. irq_srcu held. */
 int kvm_irq_pin_to_gsi(struct kvm *kvm, u32 irqchip, u32 pin);
 /*
  * Drive gsi. Returns <0 if masked or no route, 0 coalesced with one already
@@ -415,6 +419,7 @@ void kvm_arch_mmu_check_flushed(struct kvm *kvm, const char *where);
 gfn_t kvm_arch_mmu_max_gfn(void);	/* the last one that can be mapped */
 
 bool kvm_arch_irqchip_in_kernel(struct kvm *kvm);
+bool kvm_arch_irqfd_allowed(struct kvm *kvm, bool resample);
 bool kvm_arch_irq_route_valid(struct kvm *kvm,
 			      const struct kvm_irq_routing_entry *e);
 /* Return as kvm_set_irq(). May be called from irqs-off context. */

@@ -220,6 +220,8 @@ struct x86_vm {
 	struct pit *pit;
 	struct apic_map __rcu *apic_map;	/* irqchip/lapic_map.c */
 	struct mutex apic_map_lock;
+	u32 apic_map_builds;		/* apic_map_lock */
+	struct kvm_io_device lapic_dev;	/* every vCPU's LAPIC page */
 
 	u64 disabled_quirks;
 	bool exception_payload_enabled;
@@ -411,9 +413,6 @@ u64 x86_get_cr8(struct x86_vcpu *v);
 int x86_set_efer(struct x86_vcpu *v, u64 value);
 int x86_set_dr(struct x86_vcpu *v, int dr, u64 value);	/* 0, or vector */
 u64 x86_get_dr(struct x86_vcpu *v, int dr);
-/* RFLAGS without and with the TF of a single-stepping user space */
-u64 x86_get_rflags(struct x86_vcpu *v);
-void x86_set_rflags(struct x86_vcpu *v, u64 value);
 int x86_get_regs(struct x86_vcpu *v, struct kvm_regs *regs);
 int x86_set_regs(struct x86_vcpu *v, const struct kvm_regs *regs);
 int x86_get_sregs(struct x86_vcpu *v, struct kvm_sregs *sregs);
