@@ -92,35 +92,6 @@ long x86_set_debugregs(struct x86_vcpu *v,
 			 KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |  \
 			 KVM_GUESTDBG_BLOCKIRQ)
 
-static unsigned long linear_rip(struct x86_vcpu *v)
-{
-	struct kvm_segment cs;
-
-	if (is_64bit_mode(v))
-		return v->rip;
-	x86_ops->get_segment(v, SEG_CS, &cs);
-	return (u32)(cs.base + v->rip);
-}
-
-/* The debugger's TF is not the guest's to see. */
-u64 x86_get_rflags(struct x86_vcpu *v)
-{
-	if (v->guest_debug & KVM_GUESTDBG_SINGLESTEP)
-		return v->rflags & ~(u64)X86_EFLAGS_TF;
-	return v->rflags;
-}
-EXPORT_SYMBOL_GPL(x86_get_rflags);
-
-void x86_set_rflags(struct x86_vcpu *v, u64 value)
-{
-	if (v->guest_debug & KVM_GUESTDBG_SINGLESTEP &&
-	    linear_rip(v) == v->singlestep_rip)
-		value |= X86_EFLAGS_TF;
-	v->rflags = value;
-	kvm_make_request(X86_REQ_EVENT, &v->vcpu);
-}
-EXPORT_SYMBOL_GPL(x86_set_rflags);
-
 static int inject_debug(struct x86_vcpu *v, u32 control)
 {
 	if (v->exception.pending)
@@ -136,7 +107,6 @@ long x86_set_guest_debug(struct x86_vcpu *v,
 			 const struct kvm_guest_debug __user *arg)
 {
 	struct kvm_guest_debug dbg;
-	u64 rflags;
 	int ret;
 
 	if (copy_from_user(&dbg, arg, sizeof(dbg)))
@@ -148,8 +118,6 @@ long x86_set_guest_debug(struct x86_vcpu *v,
 		if (ret)
 			return ret;
 	}
-	/* Take the old step's TF out before the new mode puts its own in. */
-	rflags = x86_get_rflags(v);
 	v->guest_debug = dbg.control & KVM_GUESTDBG_ENABLE ? dbg.control : 0;
 	memset(v->guest_debug_db, 0, sizeof(v->guest_debug_db));
 	v->guest_debug_dr7 = 0;
@@ -159,9 +127,8 @@ long x86_set_guest_debug(struct x86_vcpu *v,
 		v->guest_debug_dr7 = (dbg.arch.debugreg[7] & DR7_EXISTING) |
 				     DR7_ONES;
 	}
-	if (v->guest_debug & KVM_GUESTDBG_SINGLESTEP)
-		v->singlestep_rip = linear_rip(v);
-	x86_set_rflags(v, rflags);
+	/* The TF of a single step is set at entry and never in v->rflags. */
 	x86_ops->dr_changed(v);
+	kvm_make_request(X86_REQ_EVENT, &v->vcpu);
 	return 0;
 }

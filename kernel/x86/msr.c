@@ -74,9 +74,7 @@ int x86_set_apic_base(struct x86_vcpu *v, u64 value, bool host)
 {
 	if (!apic_base_allowed(v, value, host))
 		return 1;
-	if (v->lapic)
-		x86_lapic_set_base(v, value);
-	v->apic_base = value;
+	x86_lapic_set_base(v, value);
 	x86_cpuid_update_runtime(v);
 	return 0;
 }
@@ -158,9 +156,7 @@ static int pat_set(struct x86_vcpu *v, u64 data)
 {
 	if (!pat_value_valid(data))
 		return MSR_INVALID;
-	v->msrs.pat = data;
-	/* The guest's PAT is in force in its own page tables. */
-	x86_ops->set_msr(v, MSR_PAT, data);
+	v->msrs.pat = data;	/* the vendor looks at every entry */
 	return MSR_OK;
 }
 

@@ -23,7 +23,7 @@ int x86_get_regs(struct x86_vcpu *v, struct kvm_regs *regs)
 		.r12 = v->gpr[REG_R12], .r13 = v->gpr[REG_R13],
 		.r14 = v->gpr[REG_R14], .r15 = v->gpr[REG_R15],
 		.rip = v->rip,
-		.rflags = x86_get_rflags(v),
+		.rflags = v->rflags,
 	};
 	return 0;
 }
@@ -47,9 +47,10 @@ int x86_set_regs(struct x86_vcpu *v, const struct kvm_regs *regs)
 	v->gpr[REG_R14] = regs->r14;
 	v->gpr[REG_R15] = regs->r15;
 	v->rip = regs->rip;
-	x86_set_rflags(v, regs->rflags | X86_EFLAGS_FIXED);
+	v->rflags = regs->rflags | X86_EFLAGS_FIXED;
 	/* It was raised by the instruction that user space moved away from. */
 	v->exception.pending = false;
+	kvm_make_request(X86_REQ_EVENT, &v->vcpu);
 	return 0;
 }
 
@@ -125,6 +126,19 @@ static long ioctl_get_mp_state(struct x86_vcpu *v, void __user *argp)
 	return copy_to_user(argp, &mp, sizeof(mp)) ? -EFAULT : 0;
 }
 
+/* Restored from before KVM kept a waiting SIPI in the LAPIC: it starts now. */
+static void deliver_sipi(struct x86_vcpu *v)
+{
+	struct kvm_segment cs;
+
+	x86_ops->get_segment(v, SEG_CS, &cs);
+	cs.selector = v->sipi_vector << 8;
+	cs.base = v->sipi_vector << 12;
+	x86_ops->set_segment(v, SEG_CS, &cs);
+	v->rip = 0;
+	v->mp_state = KVM_MP_STATE_RUNNABLE;
+}
+
 static long ioctl_set_mp_state(struct x86_vcpu *v, const void __user *argp)
 {
 	struct kvm_mp_state mp;
@@ -137,6 +151,8 @@ static long ioctl_set_mp_state(struct x86_vcpu *v, const void __user *argp)
 	if (!v->lapic && mp.mp_state != KVM_MP_STATE_RUNNABLE)
 		return -EINVAL;
 	v->mp_state = mp.mp_state;
+	if (mp.mp_state == KVM_MP_STATE_SIPI_RECEIVED)
+		deliver_sipi(v);
 	kvm_make_request(X86_REQ_EVENT, &v->vcpu);
 	return 0;
 }
