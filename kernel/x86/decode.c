@@ -203,6 +203,14 @@ static void take_imm2(struct x86_insn *insn, struct cursor *c, u8 len)
 	insn->imm2 = (u16)next_bytes(c, len);
 }
 
+/* 0F 78: EXTRQ after 66, INSERTQ after F2, both between registers only. */
+static bool is_sse4a(const struct x86_insn *insn)
+{
+	if (insn->mod != 3 || insn->rep == 0xf3)
+		return false;
+	return insn->rep == 0xf2 || insn->op_prefix;
+}
+
 static void take_immediate(struct x86_insn *insn, struct cursor *c, u16 attr)
 {
 	u8 full = insn->word_size;
@@ -243,7 +251,7 @@ static void take_immediate(struct x86_insn *insn, struct cursor *c, u16 attr)
 			take_imm(insn, c, attr & OP_BYTE ? 1 : z, true);
 		break;
 	case IMM_SSE4A:
-		if (insn->op_prefix || insn->rep == 0xf2) {
+		if (is_sse4a(insn)) {
 			take_imm(insn, c, 1, false);
 			take_imm2(insn, c, 1);
 		}
