@@ -91,7 +91,6 @@ static int exit_npf(struct svm_vcpu *svm)
 	struct x86_vcpu *v = &svm->x86;
 	int ret;
 
-	v->vcpu.stat.pf_taken++;
 	ret = x86_npt_fault(v, c->exit_info_2, c->exit_info_1);
 	if (ret)
 		return ret;

@@ -118,6 +118,13 @@ static void paranoid_check(struct svm_vcpu *svm)
 
 /* ---- registers between the vCPU and its VMCB ---- */
 
+/* TF is the debugger's, not the guest's own. */
+static bool debugger_steps(struct svm_vcpu *svm)
+{
+	return svm->x86.guest_debug & KVM_GUESTDBG_SINGLESTEP &&
+	       !(svm->x86.rflags & X86_EFLAGS_TF);
+}
+
 static void load_registers(struct svm_vcpu *svm)
 {
 	struct x86_vcpu *v = &svm->x86;
@@ -130,7 +137,7 @@ static void load_registers(struct svm_vcpu *svm)
 	s->rsp = v->gpr[REG_RSP];
 	s->rip = v->rip;
 	s->rflags = v->rflags;
-	if (v->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+	if (debugger_steps(svm))
 		s->rflags |= X86_EFLAGS_TF;
 	if (s->cr2 != v->cr2) {
 		s->cr2 = v->cr2;
@@ -162,7 +169,7 @@ static void store_cr8(struct svm_vcpu *svm)
 		x86_lapic_set_tpr(v, cr8 << 4);
 }
 
-static void store_registers(struct svm_vcpu *svm)
+static void store_registers(struct svm_vcpu *svm, bool debugger_tf)
 {
 	struct x86_vcpu *v = &svm->x86;
 	const struct vmcb_save *s = &svm->vmcb->save;
@@ -173,6 +180,8 @@ static void store_registers(struct svm_vcpu *svm)
 	v->gpr[REG_RSP] = s->rsp;
 	v->rip = s->rip;
 	v->rflags = s->rflags;
+	if (debugger_tf)
+		v->rflags &= ~(u64)X86_EFLAGS_TF;
 	v->cr0 = (v->cr0 & hidden) | (s->cr0 & ~hidden);
 	v->cr2 = s->cr2;
 	v->cr3 = s->cr3;
@@ -202,6 +211,7 @@ void svm_run(struct x86_vcpu *v)
 	struct vmcb_control *c = &svm->vmcb->control;
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
 	bool paranoid = READ_ONCE(x86_paranoid);
+	bool debugger_tf = debugger_steps(svm);
 
 	load_registers(svm);
 	if (paranoid)
@@ -216,6 +226,6 @@ void svm_run(struct x86_vcpu *v)
 	c->tlb_control = TLB_CONTROL_NOTHING;
 	c->event_inj = 0;
 	memcpy(svm->shadow, svm->vmcb, sizeof(*svm->shadow));
-	store_registers(svm);
+	store_registers(svm, debugger_tf);
 	svm_complete_events(svm);
 }

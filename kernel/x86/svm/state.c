@@ -112,6 +112,17 @@ int svm_get_msr(struct x86_vcpu *v, u32 index, u64 *data)
 	}
 }
 
+/* The guest's value is in the register from its first entry until a put. */
+static void set_tsc_aux(struct x86_vcpu *v, u32 value)
+{
+	v->msrs.tsc_aux = value;
+	preempt_disable();
+	if (this_cpu_read(svm_cpu.guest_tsc_aux) &&
+	    kvm_get_running_vcpu() == &v->vcpu)
+		wrmsrl(MSR_TSC_AUX, value);
+	preempt_enable();
+}
+
 /* The common code has checked that addresses are canonical. */
 int svm_set_msr(struct x86_vcpu *v, u32 index, u64 data)
 {
@@ -154,7 +165,7 @@ int svm_set_msr(struct x86_vcpu *v, u32 index, u64 data)
 		vmcb_dirty(to_svm(v)->vmcb, CLEAN_LBR);
 		return 0;
 	case MSR_TSC_AUX:
-		v->msrs.tsc_aux = (u32)data;
+		set_tsc_aux(v, data);
 		return 0;
 	default:
 		return 1;
