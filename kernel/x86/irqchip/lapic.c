@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A vCPU's local APIC: register access, delivery, EOI, INIT and SIPI. */
 
+#include <linux/export.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -304,6 +305,7 @@ void x86_lapic_set_tpr(struct x86_vcpu *v, u8 tpr)
 		do_actions(apic, lapic_logic_write(&apic->logic, LAPIC_TPR,
 						   tpr));
 }
+EXPORT_SYMBOL_GPL(x86_lapic_set_tpr);
 
 u8 x86_lapic_get_tpr(struct x86_vcpu *v)
 {
