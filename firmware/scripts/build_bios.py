@@ -165,21 +165,16 @@ def compiler(cc: str) -> str:
     return shlex.join(command) if known.returncode == 0 else cc
 
 
-def run_make(root: Path, log: Path, cc: str, extra: str) -> None:
+def run_make(root: Path, log: Path, *args: str) -> None:
     """Run SeaBIOS's make: chatter goes to `log`, warnings also to stderr."""
-    make = ["make", f"PYTHON={shlex.quote(sys.executable)}",
-            f"CC={compiler(cc)}", f"EXTRAVERSION={extra}"]
-    jobs = f"-j{len(os.sched_getaffinity(0))}"
-    # Kconfig first and alone: SeaBIOS calls it so that a jobserver is lost.
-    for step in (["olddefconfig"], ["out/autoconf.h"], [jobs]):
-        done = subprocess.run([*make, *step], cwd=root, env=build_environment(),
-                              stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, check=False)
-        with log.open("a", encoding="utf-8") as file:
-            file.write(done.stdout + done.stderr)
-        sys.stderr.write(done.stderr)
-        if done.returncode:
-            raise FirmwareError(f"SeaBIOS's make failed; see {log}")
+    done = subprocess.run(["make", *args], cwd=root, env=build_environment(),
+                          stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, check=False)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(done.stdout + done.stderr)
+    sys.stderr.write(done.stderr)
+    if done.returncode:
+        raise FirmwareError(f"SeaBIOS's make failed; see {log}")
 
 
 def check_config(ours: Path, used: Path) -> None:
@@ -285,8 +280,13 @@ def make_image(args: argparse.Namespace, source: Source,
     (root / ".version").write_text(source.version + "\n", encoding="utf-8")
     shutil.copy(args.config, root / ".config")
     log.write_text("", encoding="utf-8")
-    run_make(root, log, args.cc, extra)
+    make = (root, log, f"PYTHON={shlex.quote(sys.executable)}",
+            f"CC={compiler(args.cc)}", f"EXTRAVERSION={extra}")
+    # Kconfig first and alone: SeaBIOS calls it so that a jobserver is lost.
+    run_make(*make, "olddefconfig")
     check_config(args.config, root / ".config")
+    run_make(*make, "out/autoconf.h")
+    run_make(*make, f"-j{len(os.sched_getaffinity(0))}")
     image = (root / "out" / "bios.bin").read_bytes()
     check_image(image, source.version + extra)
     # The image with symbols, for a debugger.

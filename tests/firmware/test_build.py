@@ -254,6 +254,7 @@ def test_build_is_reproducible(built, tarball, tmp_path, build_bios):
         assert leak not in other.joinpath("bios.bin").read_bytes()
 
 
+@pytest.mark.slow
 def test_stamped_image_is_refused(tarball, tmp_path, build_bios):
     """SeaBIOS stamps date and host if its tools disagree on their version."""
     strip = tmp_path / "strip"
@@ -270,6 +271,7 @@ def test_stamped_image_is_refused(tarball, tmp_path, build_bios):
 
 # Patches, and a checkout of the developer's own
 
+@pytest.mark.slow
 def test_patches_are_applied_in_order(built, tarball, tmp_path, build_bios):
     patches = tmp_path / "patches"
     patches.mkdir()
@@ -296,6 +298,7 @@ def test_patch_that_does_not_apply(tarball, tmp_path, build_bios):
     assert not (tmp_path / "out" / "bios.bin").exists()
 
 
+@pytest.mark.slow
 def test_developers_checkout(built, tarball, tmp_path, build_bios):
     with tarfile.open(tarball) as archive:
         archive.extractall(tmp_path)
