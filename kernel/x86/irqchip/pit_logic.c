@@ -90,13 +90,14 @@ u32 pit_channel_count(const struct pit_channel *c, s64 now)
 {
 	u32 n = reload_ticks(c), wrap = c->s.bcd ? 10000 : 0x10000, count;
 	u64 d = running(c) ? elapsed_ticks(c, now) : 0;
+	u32 high = (n + 1) / 2, phase = d % n;
 
 	switch (c->s.mode) {
 	case 2:
-		count = n - d % n;
+		count = n - phase;
 		break;
-	case 3:		/* counts down by two, once for each half */
-		count = n - 2 * d % n;
+	case 3:		/* from the even count, by two, once for each half */
+		count = (n & ~1U) - 2 * (phase < high ? phase : phase - high);
 		break;
 	default:	/* goes on below zero */
 		count = (n % wrap + wrap - d % wrap) % wrap;
