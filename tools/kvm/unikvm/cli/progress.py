@@ -83,7 +83,7 @@ class Phases:
             self._stop_live()
             self._progress = Progress(
                 SpinnerColumn(), TextColumn("unikvm: {task.description}"), TimeElapsedColumn(),
-                console=Console(stderr=True), transient=True)
+                console=Console(stderr=True), transient=True, refresh_per_second=4)
             self._progress.add_task(name, total=None)
             self._progress.start()
 
