@@ -21,6 +21,7 @@ cdef class EventLoop:
     cdef int _stop
     cdef int _has_retired
     cdef dict _handlers
+    cdef list _timers
     cdef list _retired
     cdef object _soon
     cdef object _thread

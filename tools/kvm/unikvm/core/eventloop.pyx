@@ -115,6 +115,7 @@ cdef class EventLoop:
         self._epoll = self._wake = -1
         self.lock = threading.RLock() if lock is None else lock
         self._handlers = {}
+        self._timers = []
         self._retired = []
         self._soon = deque()
         self._epoll = _check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")
@@ -170,7 +171,9 @@ cdef class EventLoop:
 
     def timer(self, callback):
         """A Timer that calls callback() on the loop's thread."""
-        return Timer(self, callback)
+        timer = Timer(self, callback)
+        self._timers.append(timer)
+        return timer
 
     def start(self):
         self._thread = threading.Thread(target=self._main, daemon=True, name="events")
@@ -186,6 +189,19 @@ cdef class EventLoop:
         self._thread.join()
         self._thread = None
         self._stop = 0
+
+    def close(self):
+        """stop(), then give up all timers and descriptors of its own; for good.
+        What was added stays its owner's to close."""
+        self.stop()
+        while self._timers:
+            self._timers[0].close()
+        self._handlers.clear()
+        self._retired.clear()
+        if self._epoll >= 0:
+            close(self._epoll)
+            close(self._wake)
+            self._epoll = self._wake = -1
 
     def _poke(self):
         cdef uint64_t one = 1
@@ -254,10 +270,13 @@ cdef class Timer:
         """Leave the loop for good."""
         if self._fd >= 0:
             self._loop.remove(self._fd)
+            self._loop._timers.remove(self)
             close(self._fd)
             self._fd = -1
 
     cdef _set(self, int64_t nanoseconds):
+        if self._fd < 0:
+            return
         cdef itimerspec value
         memset(&value, 0, sizeof(value))
         value.it_value.tv_sec = nanoseconds // 1000000000

@@ -23,6 +23,9 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_mutex_lock(pthread_mutex_t *mutex)
     int pthread_mutex_unlock(pthread_mutex_t *mutex)
 
+cdef extern from "<unistd.h>" nogil:
+    int close_fd "close" (int fd)
+
 cdef extern from "<time.h>" nogil:
     struct timespec:
         long tv_sec
@@ -127,7 +130,7 @@ cdef class Serial(Device):
     def __dealloc__(self):
         pthread_mutex_destroy(&self._mutex)
         if self._timer >= 0:
-            os.close(self._timer)
+            close_fd(self._timer)
 
     cdef uint64_t io_read(self, uint64_t offset, unsigned int width) noexcept nogil:
         cdef uint64_t value
@@ -178,9 +181,14 @@ cdef class Serial(Device):
             self._backend.resume()
 
     def stop(self):
-        """The machine's end: everything written goes to the backend."""
+        """The machine's end: everything written goes to the backend, under the
+        machine lock.  Output after this stays in the ring."""
         while data := self._take_output():
             self._backend.write(data)
+        if self._timer >= 0:
+            self._loop.remove(self._timer)
+            close_fd(self._timer)
+            self._timer = -1
 
     cdef bytes _take_output(self):
         cdef uint8_t chunk[TX_RING]

@@ -29,14 +29,10 @@ def build(config: MachineConfig) -> Machine:
     try:
         _check_host(kvm, config)
         vm = kvm.create_vm()
-        try:
-            return _wire(kvm, vm, config)
-        except BaseException:
-            vm.close()
-            raise
     except BaseException:
         kvm.close()
         raise
+    return _wire(kvm, vm, config)
 
 
 def run(config: MachineConfig) -> Result:
@@ -60,26 +56,28 @@ def _check_host(kvm: Kvm, config: MachineConfig) -> None:
 
 
 def _wire(kvm: Kvm, vm: Vm, config: MachineConfig) -> Machine:
-    _create_chips(kvm, vm)
     machine = Machine(config, vm)
-    machine.memory = GuestMemory(layout.ram_regions(config.memory))
-    rom = None if config.boot == "direct" else _load_firmware(machine.memory, config)
-    wiring = Wiring(machine, MemorySlots(vm, machine.memory, rom), FwCfg(machine.memory))
     try:
+        _create_chips(kvm, vm)
+        machine.memory = GuestMemory(layout.ram_regions(config.memory))
+        rom = None if config.boot == "direct" else _load_firmware(machine.memory, config)
+        slots = MemorySlots(vm, machine.memory, rom)
+        wiring = Wiring(machine, slots, FwCfg(machine.memory))
         for _, wire in DEVICES:
             wire(wiring)
-        entry = _prepare_boot(wiring)
-        for number in range(config.cpus):
-            vcpu = vm.create_vcpu(number)
-            cpu.set_up(kvm, vcpu, config.cpus, entry)
-            machine.vcpus.append(
-                VcpuThread(vcpu, machine.pio, machine.mmio, machine.vcpu_ended))
+        _create_vcpus(kvm, machine, _prepare_boot(wiring))
     except BaseException:
         # A terminal may be in raw mode already.
-        for backend in machine.backends:
-            backend.close()
+        machine.close()
         raise
     return machine
+
+
+def _create_vcpus(kvm: Kvm, machine: Machine, entry: cpu.EntryState | None) -> None:
+    for number in range(machine.config.cpus):
+        vcpu = machine.vm.create_vcpu(number)
+        cpu.set_up(kvm, vcpu, machine.config.cpus, entry)
+        machine.vcpus.append(VcpuThread(vcpu, machine.pio, machine.mmio, machine.vcpu_ended))
 
 
 def _create_chips(kvm: Kvm, vm: Vm) -> None:

@@ -107,15 +107,21 @@ class Machine:
             vcpu.stop()
         for vcpu in self.vcpus:
             vcpu.join(STOP_PATIENCE)
+        self._stop_devices()
+
+    def _stop_devices(self) -> None:
         with self.lock:
             for device in self.devices:
                 device.stop()
+            self.devices.clear()
         self.loop.stop()
         for backend in self.backends:
             backend.close()
 
     def close(self) -> None:
-        """Give KVM's descriptors back; without run() too."""
+        """Give all descriptors back; without run() too."""
+        self._stop_devices()
+        self.loop.close()
         for thread in self.vcpus:
             thread.vcpu.close()
         self.vm.close()
