@@ -173,7 +173,7 @@ def labs(request, tmp_path_factory):
 @pytest.fixture
 def l1_tree(labs):
     """A shared L1 with the tree's modules, paranoid checks on; a kernel warning fails the test."""
-    yield from healthy(labs.get("tree", parameters={"kvm_amd.paranoid": "1"}))
+    yield from healthy(labs.get("tree", parameters={"kvm.paranoid": "1"}))
 
 
 @pytest.fixture

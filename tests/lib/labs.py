@@ -15,7 +15,7 @@ from unikvm.lab.machine import L1, L1Config, L1Died, L1Wedged
 
 # What a healthy kernel log never says.
 TROUBLE = re.compile(r"WARNING:|BUG:|Oops|general protection|kernel NULL pointer|Call Trace|"
-                     r"soft lockup|hung task|rcu_\w+ self-detected|unchecked MSR|memory leak",
+                     r"unikvm paranoid|soft lockup|hung task|rcu_\w+ self-detected|unchecked MSR|memory leak",
                      re.IGNORECASE)
 
 
