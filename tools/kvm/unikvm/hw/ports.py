@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ports of one register each: system control 0x92, reset control, debug console."""
+"""Ports of one register each: system control 0x92, debug console."""
 from __future__ import annotations
 
 from typing import Callable
 
 PORT92_RESET, PORT92_A20 = 0x01, 0x02
-RESET_CPU, RESET_FULL = 0x04, 0x02
 # What a debug console reads as, so that firmware knows it is there.
 DEBUGCON_PRESENT = 0xE9
 
@@ -26,26 +25,6 @@ class Port92:
         """A rising edge of bit 0 resets."""
         rising = value & ~self._value & PORT92_RESET
         self._value = value | PORT92_A20
-        if rising:
-            self._reset()
-
-
-class ResetControl:
-    """The PIIX3's reset control register (0xcf9): a rising edge of bit 2
-    resets the processor, bit 1 says whether the whole machine; here always."""
-
-    SIZE = 1
-
-    def __init__(self, reset: Callable[[], None]) -> None:
-        self._reset = reset
-        self._value = 0
-
-    def read(self, _offset: int, _width: int) -> int:
-        return self._value
-
-    def write(self, _offset: int, _width: int, value: int) -> None:
-        rising = value & ~self._value & RESET_CPU
-        self._value = value & RESET_FULL
         if rising:
             self._reset()
 
