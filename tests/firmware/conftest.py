@@ -106,14 +106,25 @@ class Payload:
 
 
 @pytest.fixture(scope="session")
-def payload(tmp_path_factory: pytest.TempPathFactory) -> Payload:
+def flat_payload(tmp_path_factory: pytest.TempPathFactory
+                 ) -> Callable[[str], bytes]:
+    """Assemble a source file of 16-bit code, from offset 0, to plain bytes."""
+    def assemble(name: str) -> bytes:
+        work = tmp_path_factory.mktemp("flat")
+        run("gcc", "-m32", "-c", HERE / name, "-o", work / "a.o")
+        run("ld", "-m", "elf_i386", "--section-start=.setup=0", "-e", "0",
+            "-o", work / "a.elf", work / "a.o")
+        run("objcopy", "-O", "binary", "-j", ".setup", work / "a.elf",
+            work / "a.bin")
+        return (work / "a.bin").read_bytes()
+    return assemble
+
+
+@pytest.fixture(scope="session")
+def payload(tmp_path_factory: pytest.TempPathFactory,
+            flat_payload: Callable[[str], bytes]) -> Payload:
     """Build the reporting kernel once."""
     work = tmp_path_factory.mktemp("payload")
-    run("gcc", "-m32", "-c", HERE / "payload_setup.S", "-o", work / "setup.o")
-    run("ld", "-m", "elf_i386", "--section-start=.setup=0", "-e", "0",
-        "-o", work / "setup.elf", work / "setup.o")
-    run("objcopy", "-O", "binary", "-j", ".setup", work / "setup.elf",
-        work / "setup.bin")
     (work / "kernel.lds").write_text(PM_LINK)
     run("gcc", *PM_CFLAGS, "-c", HERE / "payload_kernel.c", "-o",
         work / "kernel.o")
@@ -122,7 +133,7 @@ def payload(tmp_path_factory: pytest.TempPathFactory) -> Payload:
     run("objcopy", "-O", "binary", work / "kernel.elf", work / "kernel.bin")
     code = (work / "kernel.bin").read_bytes()
     assert len(code) <= PM_SIZE
-    setup = (work / "setup.bin").read_bytes()
+    setup = flat_payload("payload_setup.S")
     assert len(setup) == 2 * 512
     return Payload(setup, code.ljust(PM_SIZE, b"\0"))
 
@@ -159,7 +170,8 @@ def boot(built: Built, tmp_path: Path) -> Callable[..., Boot]:
     def boot_(kernel: Path | None, *, initrd: Path | None = None,
               cmdline: str = "", memory: int = 64, dma: bool = True,
               rom: str = "qemu", until: str = "payload: done",
-              timeout: float = 60, serial: str = "null") -> Boot:
+              timeout: float = 60, serial: str = "null",
+              drive: Path | None = None, device: str = "") -> Boot:
         data = tmp_path / "qemu-data"
         data.mkdir(exist_ok=True)
         for name in ("linuxboot.bin", "linuxboot_dma.bin"):
@@ -176,6 +188,9 @@ def boot(built: Built, tmp_path: Path) -> Callable[..., Boot]:
                    "-device", "isa-debug-exit,iobase=0xf4"]
         if kernel:
             command += ["-kernel", str(kernel), "-append", cmdline]
+        if drive:
+            command += ["-drive", f"if=none,id=d,format=raw,file={drive}",
+                        "-device", f"{device},drive=d"]
         if initrd:
             command += ["-initrd", str(initrd)]
         if rom == "genroms":
