@@ -18,9 +18,11 @@ void kvm_arch_mmu_flush(struct kvm *kvm)
 	lockdep_assert_held_write(&kvm->mmu_lock);
 	if (!npt)
 		return;
-	/* The tables stay on pending, so only the rule is broken. */
-	if (x86_paranoid && x86_paranoid_break & X86_BREAK_NPT_FLUSH)
+	/* Once. The tables stay on pending, so only the rule is broken. */
+	if (unlikely(x86_paranoid && x86_paranoid_break & X86_BREAK_NPT_FLUSH)) {
+		x86_paranoid_break &= ~X86_BREAK_NPT_FLUSH;
 		return;
+	}
 	kvm_kick_all_vcpus(kvm, KVM_REQ_TLB_FLUSH);
 	/* Pairs with x86_npt_paranoid_check(): the requests came before. */
 	smp_store_release(&npt->flushed_gen, npt->removed_gen);
