@@ -199,7 +199,10 @@ enum emul_result emul_imul_imm(struct emulator *e)
 	return imul_to_reg(e, true);
 }
 
-/* The destination is written in either case, as processors do. */
+/*
+ * Memory is written in either case, with the old value if they differ. A
+ * register is not: its upper half, and that of rAX when equal, stay.
+ */
 enum emul_result emul_cmpxchg(struct emulator *e)
 {
 	u8 size = e->insn.op_size;
@@ -214,8 +217,11 @@ enum emul_result emul_cmpxchg(struct emulator *e)
 		return r;
 	alu_binary(ALU_CMP, acc, old, size, &flags);
 	equal = acc == old;
-	r = emul_rm_write_rmw(e, size, old,
-			      equal ? emul_reg_read(e, e->insn.reg, size) : old);
+	if (equal)
+		r = emul_rm_write_rmw(e, size, old,
+				      emul_reg_read(e, e->insn.reg, size));
+	else if (x86_insn_has_mem(&e->insn))
+		r = emul_rm_write_rmw(e, size, old, old);
 	if (r != EMUL_OK)
 		return r;
 	if (!equal)
