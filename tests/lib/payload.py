@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from unikvm.boot import cpuid, entry
 from unikvm.core.bus import Bus
 from unikvm.core.memory import GuestMemory
 from unikvm.core.vcpu import VcpuThread
@@ -84,7 +85,8 @@ class PayloadVm:
         self.pio = Bus("ports", 16)
         self.mmio = Bus("memory", 52, self.pio.lock)
         self.vcpu = self.vm.create_vcpu(0)
-        self.vcpu.set_cpuid(self.kvm.supported_cpuid())
+        self.vcpu.set_cpuid(cpuid.for_vcpu(self.kvm.supported_cpuid(), cpu=0, cpus=1,
+                                           tsc_deadline=False))
         self.thread = VcpuThread(self.vcpu, self.pio, self.mmio)
 
     def real_mode(self) -> PayloadVm:
@@ -106,7 +108,6 @@ class PayloadVm:
 
     def long_mode(self) -> PayloadVm:
         """Start at LOAD in 64-bit mode, the first 4 GiB mapped one to one."""
-        from unikvm.boot import entry
         state = entry.EntryState(rip=LOAD, rsi=0, rsp=0x8000, cr3=0x10000)
         self.memory.write(0x10000, entry.page_tables(0x10000))
         self.memory.write(state.gdt_base, entry.gdt())

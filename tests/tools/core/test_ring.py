@@ -232,6 +232,22 @@ def test_bad_indirect_table(address: int, length: int, flags: int) -> None:
         guest.queue.pop()
 
 
+def test_indirect_descriptors_count_too() -> None:
+    """One before the table and a full table are more than the queue has entries."""
+    for before, text in ((0, None), (1, "longer than the queue")):
+        guest = Guest(indirect=True)
+        guest.desc(0, DATA, 1, NEXT, 1)
+        guest.desc(1, TABLE, 16 * SIZE, INDIRECT)
+        for i in range(SIZE):
+            guest.desc(i, DATA, 1, NEXT if i < SIZE - 1 else 0, i + 1, table=TABLE)
+        guest.offer(1 - before)
+        if text is None:
+            assert guest.queue.pop().readable_bytes == SIZE
+        else:
+            with pytest.raises(RingError, match=text):
+                guest.queue.pop()
+
+
 def test_indirect_in_indirect() -> None:
     guest = Guest(indirect=True)
     guest.desc(0, TABLE, 16, INDIRECT)

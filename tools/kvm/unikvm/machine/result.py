@@ -51,11 +51,23 @@ def report(result: Result) -> str:
     who = "" if result.cpu is None else f" on vCPU {result.cpu}"
     lines = [f"guest died: {result.reason}{who}"
              + (f": {result.detail}" if result.detail else "")]
+    if result.reason == "triple fault" and lost_registers(result.regs, result.sregs):
+        lines.append("this KVM resets a vCPU at a triple fault: the registers are those of "
+                     "a reset, not of the fault")
     lines += _registers(result.regs)
     lines += _specials(result.sregs)
     if result.regs:
         lines.append("code " + (result.code.hex(" ") or "not mapped"))
     return "\n".join(lines)
+
+
+def lost_registers(regs: dict[str, int], sregs: dict[str, Any]) -> bool:
+    """Whether a vCPU is at the reset vector.
+
+    Stock kvm-amd puts it there before it reports a triple fault, for the VMCB
+    is undefined after a SHUTDOWN intercept (APM vol. 2, 15.14.3).
+    """
+    return bool(sregs) and regs["rip"] == 0xFFF0 and sregs["cs"]["base"] == 0xFFFF0000
 
 
 def _registers(regs: dict[str, int]) -> list[str]:
