@@ -96,6 +96,16 @@ def test_address_port(pc: Pc) -> None:
     assert pc.pio.read(0xCF8, 4) == 0x80FFFFFC
 
 
+def test_empty_slots_do_not_take_the_interpreter_lock(pc: Pc) -> None:
+    pc.bus.add(Card(), 3)
+    before = pc.pio.python_calls
+    for slot in range(4, 32):
+        assert pc.read(slot, 0) == 0xFFFFFFFF
+        pc.write(slot, 4, 7)
+    assert pc.pio.python_calls == before
+    assert pc.read(3, 0) == 0x56781234 and pc.pio.python_calls == before + 1
+
+
 def test_reset_register(pc: Pc) -> None:
     pc.pio.write(0xCF9, 1, 2)
     assert pc.resets == 0

@@ -232,6 +232,20 @@ def test_event_index_and_indirect(machine, make_ring, tmp_path) -> None:  # noqa
         assert memory.read(DATA, 512) == disk.content[at : at + 512]
 
 
+@pytest.mark.parametrize("event", [False, True])
+def test_kicks_are_wanted_again_after_serving(machine, make_ring, tmp_path, event) -> None:  # noqa: ANN001
+    disk = Disk(machine, make_ring, tmp_path / "kick.img")
+    disk.ring = make_ring(64, event=event)
+    disk.function.start(disk.ring, features=VERSION_1 | (EVENT_IDX if event else 0))
+    for _ in range(3):
+        disk.request(IN, 0, room=512)
+        machine.settle()
+        assert machine.memory.load16(disk.ring.used) == 0
+        if event:
+            at = disk.ring.used + 4 + 8 * disk.ring.size
+            assert machine.memory.load16(at) == disk.ring.avail_index
+
+
 def test_reset_in_the_middle(disk: Disk, make_ring) -> None:  # noqa: ANN001
     """After a reset nothing of the old queue is touched any more."""
     for _ in range(50):

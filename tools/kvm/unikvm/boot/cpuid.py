@@ -26,7 +26,8 @@ def for_vcpu(
     Nested virtualization is taken out (no SVM, no VMX): the machine model saves no
     nested state.
     """
-    result = []
+    supported = list(supported)
+    result = _topology(supported, cpu, cpus)
     for entry in supported:
         fix = _FIXES.get(entry.function)
         if fix is None:
@@ -56,17 +57,19 @@ def _intel_caches(entry: CpuidEntry, cpu: int, cpus: int) -> CpuidEntry:
     return entry._replace(eax=entry.eax & 0x3FFF | (cpus - 1 & 0x3F) << 26)
 
 
-def _topology(entry: CpuidEntry, cpu: int, cpus: int) -> CpuidEntry:
-    """Leaf 0xb: one thread a core, one package."""
+def _topology(supported: list[CpuidEntry], cpu: int, cpus: int) -> list[CpuidEntry]:
+    """Leaf 0xb (SDM vol.2 CPUID): one thread a core, all cores in one package.
+
+    Made anew where KVM has the leaf at all: it lists levels of the host, or none.
+    """
+    if not any(entry.function == 0xB for entry in supported):
+        return []
     bits = (cpus - 1).bit_length()
-    level = {
-        0: (0, 1, _TOPOLOGY_SMT << 8),
-        1: (bits, cpus, _TOPOLOGY_CORE << 8 | 1),
-    }.get(entry.index, (0, 0, entry.index))
-    return entry._replace(
-        flags=entry.flags | SIGNIFICANT_INDEX,
-        eax=level[0], ebx=level[1], ecx=level[2], edx=cpu,
-    )  # fmt: skip
+    levels = ((0, 1, _TOPOLOGY_SMT << 8), (bits, cpus, _TOPOLOGY_CORE << 8 | 1), (0, 0, 2))
+    return [
+        CpuidEntry(0xB, index, SIGNIFICANT_INDEX, *level, cpu)
+        for index, level in enumerate(levels)
+    ]
 
 
 def _amd_features(entry: CpuidEntry, cpu: int, cpus: int) -> CpuidEntry:
@@ -87,7 +90,7 @@ def _dropped(entry: CpuidEntry, cpu: int, cpus: int) -> None:
 _FIXES: dict[int, Callable[[CpuidEntry, int, int], CpuidEntry | None]] = {
     0x1: _features,
     0x4: _intel_caches,
-    0xB: _topology,
+    0xB: _dropped,  # see _topology()
     0x1F: _dropped,  # die topology of the host
     0x8000_0001: _amd_features,
     0x8000_0008: _amd_sizes,
