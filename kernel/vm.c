@@ -273,7 +273,8 @@ static long vm_ioctl_routing(struct kvm *kvm, void __user *argp)
 
 	if (copy_from_user(&head, argp, sizeof(head)))
 		return -EFAULT;
-	if (head.nr > KVM_MAX_GSI || head.flags)
+	if (head.nr > KVM_MAX_GSI || head.flags ||
+	    !kvm_arch_irqchip_in_kernel(kvm))
 		return -EINVAL;
 	if (head.nr) {
 		entries = vmemdup_user(argp + sizeof(head),

@@ -63,7 +63,7 @@ void apic_map_remove(struct x86_vcpu *v);
 void apic_map_rebuild(struct x86_vm *vm);
 /*
  * Deliver to whoever matches, any context. Returns the number of local APICs
- * that took it, or -1 if no destination matches. src: the sender of an IPI.
+ * that took it; -1 if there are none at all. src: the sender of an IPI.
  */
 int x86_apic_deliver(struct x86_vm *vm, struct x86_vcpu *src,
 		     const struct apic_irq *irq);

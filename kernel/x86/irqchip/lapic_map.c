@@ -314,11 +314,11 @@ static int deliver_all(const struct apic_map *map, struct x86_vcpu *src,
 {
 	struct x86_vcpu *v;
 	struct targets t;
-	int reached = -1;
+	int reached = 0;
 
 	targets_init(map, irq, &t);
 	while ((v = next_target(map, src, irq, &t)))
-		reached = max(reached, 0) + lapic_accept(v, irq);
+		reached += lapic_accept(v, irq);
 	return reached;
 }
 
@@ -331,16 +331,13 @@ static int deliver_lowest(const struct apic_map *map, struct x86_vcpu *src,
 {
 	struct x86_vcpu *v, *chosen = NULL;
 	u32 able = 0, seen = 0, pick;
-	bool any = false;
 	struct targets t;
 
 	targets_init(map, irq, &t);
-	while ((v = next_target(map, src, irq, &t))) {
-		any = true;
+	while ((v = next_target(map, src, irq, &t)))
 		able += lapic_sw_enabled(&v->lapic->logic);
-	}
 	if (!able)
-		return any ? 0 : -1;
+		return 0;
 	pick = irq->vector % able;
 	targets_init(map, irq, &t);
 	while ((v = next_target(map, src, irq, &t))) {

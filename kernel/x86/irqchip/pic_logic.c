@@ -50,14 +50,14 @@ static int pending_irq(const struct pic_logic *p,
 							 s->isr);
 	unsigned int irq;
 
-	if (request == NO_PRIORITY || request > service)
+	if (request == NO_PRIORITY)
 		return -1;
 	irq = ranked_irq(s, request);
 	if (request < service)
 		return irq;
 	/* The level in service itself: only the slave's, if fully nested. */
-	if (s->special_fully_nested_mode && is_master(p, s) &&
-	    irq == PIC_CASCADE)
+	if (request == service && s->special_fully_nested_mode &&
+	    is_master(p, s) && irq == PIC_CASCADE)
 		return irq;
 	return -1;
 }

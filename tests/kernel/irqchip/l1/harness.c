@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* VMs for the interrupt tests. */
+#include "harness.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+extern const uint8_t payload[], payload_end[], payload_isr[];
+extern const uint8_t payload_ap[], payload_ap_end[];
+
+int failures;
+
+int try_ioctl(int fd, unsigned long request, void *arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+void must_ioctl(int fd, unsigned long request, void *arg, const char *what)
+{
+	int ret = try_ioctl(fd, request, arg);
+
+	if (ret < 0) {
+		printf("FAIL %s: %s\n", what, strerror(-ret));
+		exit(1);
+	}
+}
+
+double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+uint64_t drain(int fd)
+{
+	uint64_t n = 0;
+
+	return read(fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+/* ---- memory ---- */
+
+static void put32(struct vm *vm, uint32_t addr, uint32_t value)
+{
+	memcpy(vm->memory + addr, &value, 4);
+}
+
+static void load_tables(struct vm *vm)
+{
+	static const uint64_t gdt[] = { 0, 0x00cf9b000000ffff,
+					0x00cf93000000ffff };
+	uint32_t isr = CODE + (payload_isr - payload);
+	int i;
+
+	memcpy(vm->memory + CODE, payload, payload_end - payload);
+	memcpy(vm->memory + AP_CODE, payload_ap, payload_ap_end - payload_ap);
+	memcpy(vm->memory + GDT, gdt, sizeof(gdt));
+	for (i = 0; i < 256; i++) {
+		uint32_t stub = STUBS + i * 16;
+		uint8_t *code = vm->memory + stub;
+
+		code[0] = 0x68;				/* push imm32 */
+		put32(vm, stub + 1, i);
+		code[5] = 0xe9;				/* jmp rel32 */
+		put32(vm, stub + 6, isr - (stub + 10));
+		put32(vm, IDT + i * 8, 8 << 16 | (stub & 0xffff));
+		put32(vm, IDT + i * 8 + 4, (stub & 0xffff0000) | 0x8e00);
+	}
+}
+
+void vm_script(struct vm *vm, const struct instruction *script, size_t n)
+{
+	memcpy(vm->memory + SCRIPT, script, n * sizeof(*script));
+}
+
+void vm_eoi(struct vm *vm, int vector, enum eoi how)
+{
+	vm->memory[EOIS + vector] = how;
+}
+
+uint32_t vm_word(struct vm *vm, uint32_t addr)
+{
+	return *(volatile uint32_t *)(vm->memory + addr);
+}
+
+uint32_t vm_count(struct vm *vm, int vector)
+{
+	return vm_word(vm, COUNTS + vector * 4);
+}
+
+int vm_log(struct vm *vm, int index)
+{
+	return vm->memory[LOG + 4 + index];
+}
+
+/* ---- vCPUs ---- */
+
+static void flat(struct kvm_segment *s, uint16_t selector, uint8_t type)
+{
+	*s = (struct kvm_segment) {
+		.limit = 0xffffffff, .selector = selector, .type = type,
+		.present = 1, .db = 1, .s = 1, .g = 1,
+	};
+}
+
+static void set_cpuid(struct vcpu *v)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entries[200];
+	} cpuid = { .head.nent = 200 };
+	unsigned i;
+
+	must_ioctl(v->vm->kvm, KVM_GET_SUPPORTED_CPUID, &cpuid, "CPUID");
+	for (i = 0; i < cpuid.head.nent; i++)
+		if (cpuid.entries[i].function == 1)
+			cpuid.entries[i].ecx |= 1 << 24 | 1 << 21;
+	must_ioctl(v->fd, KVM_SET_CPUID2, &cpuid, "SET_CPUID2");
+}
+
+static void set_start(struct vcpu *v)
+{
+	struct kvm_regs regs = { .rip = CODE, .rsi = SCRIPT, .rflags = 2,
+				 .rsp = STACK_TOP };
+	struct kvm_sregs sregs;
+
+	must_ioctl(v->fd, KVM_GET_SREGS, &sregs, "GET_SREGS");
+	flat(&sregs.cs, 8, 0xb);
+	flat(&sregs.ds, 16, 3);
+	flat(&sregs.es, 16, 3);
+	flat(&sregs.ss, 16, 3);
+	sregs.gdt = (struct kvm_dtable) { .base = GDT, .limit = 23 };
+	sregs.idt = (struct kvm_dtable) { .base = IDT, .limit = 0x7ff };
+	sregs.cr0 |= 1;
+	must_ioctl(v->fd, KVM_SET_SREGS, &sregs, "SET_SREGS");
+	must_ioctl(v->fd, KVM_SET_REGS, &regs, "SET_REGS");
+}
+
+static void vcpu_new(struct vm *vm, int id)
+{
+	struct vcpu *v = &vm->cpu[id];
+	int size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+	v->vm = vm;
+	v->fd = ioctl(vm->fd, KVM_CREATE_VCPU, id);
+	v->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (v->fd < 0 || v->run == MAP_FAILED) {
+		printf("FAIL vCPU %d: %s\n", id, strerror(errno));
+		exit(1);
+	}
+	set_cpuid(v);
+	if (id == 0)
+		set_start(v);
+}
+
+static void enable_split(struct vm *vm)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP,
+				      .args = { 24 } };
+
+	must_ioctl(vm->fd, KVM_ENABLE_CAP, &cap, "SPLIT_IRQCHIP");
+}
+
+static void wake(int signal)
+{
+	(void)signal;
+}
+
+struct vm *vm_new(enum chips chips, int ncpus)
+{
+	struct kvm_userspace_memory_region region = {
+		.memory_size = MEMORY_SIZE,
+	};
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int i;
+
+	signal(SIGUSR1, wake);
+	vm->kvm = open("/dev/kvm", O_RDWR);
+	vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
+	vm->memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (vm->kvm < 0 || vm->fd < 0 || vm->memory == MAP_FAILED) {
+		printf("FAIL VM: %s\n", strerror(errno));
+		exit(1);
+	}
+	load_tables(vm);
+	region.userspace_addr = (uintptr_t)vm->memory;
+	must_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region, "memory");
+	if (chips == CHIPS_KERNEL) {
+		must_ioctl(vm->fd, KVM_CREATE_IRQCHIP, NULL, "IRQCHIP");
+		must_ioctl(vm->fd, KVM_CREATE_PIT2, &pit, "PIT2");
+	} else if (chips == CHIPS_SPLIT) {
+		enable_split(vm);
+	}
+	vm->ncpus = ncpus;
+	for (i = 0; i < ncpus; i++)
+		vcpu_new(vm, i);
+	return vm;
+}
+
+void vm_free(struct vm *vm)
+{
+	int i, size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+	for (i = 0; i < vm->ncpus; i++) {
+		vcpu_stop(&vm->cpu[i]);
+		munmap(vm->cpu[i].run, size);
+		close(vm->cpu[i].fd);
+	}
+	close(vm->fd);
+	close(vm->kvm);
+	munmap(vm->memory, MEMORY_SIZE);
+	free(vm);
+}
+
+/* ---- running ---- */
+
+static void note(struct vm *vm, bool mmio, uint64_t addr, const void *data,
+		 uint32_t len)
+{
+	struct seen *s = &vm->seen[vm->nseen++ % MAX_EXITS];
+
+	*s = (struct seen) { .mmio = mmio, .addr = addr, .len = len };
+	memcpy(&s->value, data, len);
+}
+
+/* False when the script has ended. */
+static bool handle_io(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	void *data = (uint8_t *)run + run->io.data_offset;
+
+	if (run->io.direction == KVM_EXIT_IO_IN) {
+		memset(data, 0xff, run->io.size * run->io.count);
+		return true;
+	}
+	if (run->io.port == 0xf4)
+		return false;
+	if (run->io.port == 0xf6) {
+		if (v->vm->asked)
+			v->vm->asked(v->vm);
+		return true;
+	}
+	note(v->vm, false, run->io.port, data, run->io.size);
+	return true;
+}
+
+static bool handle_exit(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	struct kvm_regs regs;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		return handle_io(v);
+	case KVM_EXIT_MMIO:
+		if (run->mmio.is_write)
+			note(v->vm, true, run->mmio.phys_addr, run->mmio.data,
+			     run->mmio.len);
+		return true;
+	case KVM_EXIT_IOAPIC_EOI:
+		v->vm->eoi_exits[v->vm->neoi++ % MAX_EXITS] = run->eoi.vector;
+		return true;
+	case KVM_EXIT_INTR:
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		return true;
+	default:
+		must_ioctl(v->fd, KVM_GET_REGS, &regs, "GET_REGS");
+		printf("FAIL exit reason %u (%u) at %#llx, script at %#llx\n",
+		       run->exit_reason, run->internal.suberror, regs.rip,
+		       regs.rsi);
+		exit(1);
+	}
+}
+
+static void run_until_end(struct vcpu *v)
+{
+	while (!v->stop) {
+		int ret = try_ioctl(v->fd, KVM_RUN, NULL);
+
+		if (ret == -EAGAIN)
+			v->again++;
+		if (ret == -EINTR || ret == -EAGAIN)
+			continue;
+		if (ret < 0) {
+			printf("FAIL KVM_RUN: %s\n", strerror(-ret));
+			exit(1);
+		}
+		if (!handle_exit(v))
+			return;
+	}
+}
+
+void vm_run(struct vm *vm)
+{
+	struct kvm_regs regs;
+
+	must_ioctl(vm->cpu[0].fd, KVM_GET_REGS, &regs, "GET_REGS");
+	regs.rip = CODE;
+	regs.rsi = SCRIPT;
+	must_ioctl(vm->cpu[0].fd, KVM_SET_REGS, &regs, "SET_REGS");
+	run_until_end(&vm->cpu[0]);
+}
+
+static void *thread_main(void *arg)
+{
+	run_until_end(arg);
+	return NULL;
+}
+
+void vcpu_start(struct vcpu *v)
+{
+	v->stop = false;
+	v->threaded = true;
+	pthread_create(&v->thread, NULL, thread_main, v);
+}
+
+void vcpu_stop(struct vcpu *v)
+{
+	struct timespec wait = { .tv_nsec = 1000000 };
+
+	if (!v->threaded)
+		return;
+	v->stop = true;
+	v->run->immediate_exit = 1;
+	while (pthread_kill(v->thread, SIGUSR1) == 0 &&
+	       pthread_tryjoin_np(v->thread, NULL) == EBUSY)
+		nanosleep(&wait, NULL);
+	v->run->immediate_exit = 0;
+	v->threaded = false;
+}
+
+/* ---- interrupts from outside ---- */
+
+struct kvm_irq_routing_entry route_pin(uint32_t gsi, uint32_t chip,
+				       uint32_t pin)
+{
+	return (struct kvm_irq_routing_entry) {
+		.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP,
+		.u.irqchip = { chip, pin },
+	};
+}
+
+struct kvm_irq_routing_entry route_msi(uint32_t gsi, uint32_t address,
+				       uint32_t data)
+{
+	return (struct kvm_irq_routing_entry) {
+		.gsi = gsi, .type = KVM_IRQ_ROUTING_MSI,
+		.u.msi = { .address_lo = address, .data = data },
+	};
+}
+
+int vm_route(struct vm *vm, const struct kvm_irq_routing_entry *e, unsigned n)
+{
+	struct kvm_irq_routing *r = calloc(1, sizeof(*r) + n * sizeof(*e));
+	int ret;
+
+	r->nr = n;
+	if (n)
+		memcpy(r->entries, e, n * sizeof(*e));
+	ret = try_ioctl(vm->fd, KVM_SET_GSI_ROUTING, r);
+	free(r);
+	return ret;
+}
+
+int vm_irqfd(struct vm *vm, int fd, uint32_t gsi, uint32_t flags, int resample)
+{
+	struct kvm_irqfd args = { .fd = fd, .gsi = gsi, .flags = flags,
+				  .resamplefd = resample };
+
+	return try_ioctl(vm->fd, KVM_IRQFD, &args);
+}
+
+int vm_line(struct vm *vm, uint32_t gsi, uint32_t level)
+{
+	struct kvm_irq_level line = { .irq = gsi, .level = level };
+
+	must_ioctl(vm->fd, KVM_IRQ_LINE_STATUS, &line, "IRQ_LINE_STATUS");
+	return line.status;
+}

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Interrupt chips, routes, irqfds, ioeventfds and coalesced writes as a program and its guest see them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lib import tree
+
+SOURCES = Path(__file__).parent / "l1"
+CASES = 27
+# Stock believes a ring index that lies outside the ring, and wraps it.
+TREE_ONLY = {"coalesced_hostile_ring"}
+
+
+def build(target: Path) -> Path:
+    """The program of l1/, static so that it runs in any L1."""
+    subprocess.run(["gcc", "-D_GNU_SOURCE", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
+                    "-Wno-missing-field-initializers", "-static", "-pthread",
+                    "-I", tree.ROOT / "include" / "uapi", "-o", target,
+                    *sorted(SOURCES.glob("*.c")), SOURCES / "payload.S"], check=True)
+    return target
+
+
+def outcome(l1, program: Path, *names: str) -> tuple[int, set[str], str]:
+    """(exit status, cases passed, everything printed) of a run in L1."""
+    result = l1.run([str(program), *names], timeout=240)
+    text = (result.stdout + result.stderr).decode(errors="replace")
+    return result.status, {line[3:] for line in text.splitlines() if line.startswith("ok ")}, text
+
+
+def all_cases() -> set[str]:
+    """The names in cases.h."""
+    words = (SOURCES / "cases.h").read_text().split("X(")[2:]
+    return {word.split(")")[0] for word in words} - {"name"}
+
+
+@pytest.mark.module
+def test_every_case(l1_tree, labs) -> None:
+    status, passed, text = outcome(l1_tree, build(labs.scratch / "irqchip"))
+    assert status == 0, text
+    assert passed == all_cases() and len(passed) == CASES, text
+
+
+@pytest.mark.module
+@pytest.mark.full
+def test_the_cases_hold_on_stock(l1_stock, labs) -> None:
+    """The program tests KVM's interface, not our idea of it."""
+    names = sorted(all_cases() - TREE_ONLY)
+    status, passed, text = outcome(l1_stock, build(labs.scratch / "irqchip"), *names)
+    assert status == 0, text
+    assert passed == set(names)
