@@ -75,15 +75,33 @@ void x86_xcr0_enter(struct x86_vcpu *v)
 		if (v->pkru != v->host_pkru)
 			wrpkru(v->pkru);
 	}
-	v->xcr0_switched = v->cr4 & CR4_OSXSAVE && v->xcr0 != v->host_xcr0;
-	if (v->xcr0_switched)
+	v->xcr0_switched = v->cr4 & CR4_OSXSAVE;
+	if (v->xcr0_switched && v->xcr0 != v->host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, v->xcr0);
+}
+
+/*
+ * XSETBV is intercepted, but QEMU's emulated processors did not know that
+ * before 9.1: without a look at what is there now, the guest would lose its
+ * XCR0 at the next entry, and with it the SSE and AVX state of its tasks.
+ */
+static void adopt_xcr0(struct x86_vcpu *v, u64 value)
+{
+	if (cpuid_xcr0_valid(value, v->cpuid.xcr0_supported))
+		x86_set_xcr(v, XCR_XFEATURE_ENABLED_MASK, value);
 }
 
 void x86_xcr0_exit(struct x86_vcpu *v)
 {
-	if (v->xcr0_switched)
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, v->host_xcr0);
+	u64 value;
+
+	if (v->xcr0_switched) {
+		value = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+		if (value != v->host_xcr0)
+			xsetbv(XCR_XFEATURE_ENABLED_MASK, v->host_xcr0);
+		if (unlikely(value != v->xcr0))
+			adopt_xcr0(v, value);
+	}
 	v->xcr0_switched = false;
 	if (v->pkru_switched) {
 		v->pkru = rdpkru();

@@ -41,6 +41,7 @@ def test_beyond_the_last_leaf(cpuid, vendor, zeros):
     # in range but not there: zeros with every vendor
     assert m.query(cpuid, entries, 5, 3) == (0, 0, 0, 0)
     assert m.query(cpuid, entries, 0x80000003, 3) == (0, 0, 0, 0)
+    assert m.query(cpuid, entries, 0x80000008, 3) == (0, 0, 0, 0)
 
 
 def test_no_model_at_all(cpuid):
@@ -138,6 +139,29 @@ def test_maxphyaddr(cpuid, eax, last, width):
     entries = [m.Entry(0x80000000, 0, 0, last, 0, 0, 0), m.Entry(0x80000008, 0, 0, eax, 0, 0, 0)]
     assert cpuid.cpuid_maxphyaddr(m.array(entries), 2) == width
     assert cpuid.cpuid_maxphyaddr(m.array(entries), 0) == 36
+
+
+CR4_NEEDS = {(1, m.ECX, 17): 17, (1, m.ECX, 26): 18, (7, m.EBX, 0): 16, (7, m.EBX, 7): 20,
+             (7, m.EBX, 20): 21, (7, m.ECX, 2): 11, (7, m.ECX, 3): 22, (7, m.ECX, 16): 12}
+EFER_NEEDS = {11: 1, 29: 1 << 8 | 1 << 10, 20: 1 << 11, 25: 1 << 14}
+
+
+@pytest.mark.parametrize("need", CR4_NEEDS, ids=str)
+def test_one_feature_frees_one_cr4_bit(cpuid, need):
+    function, reg, bit = need
+    regs = [0, 0, 0, 0]
+    regs[reg] = 1 << bit
+    table = m.array([AMD, m.Entry(function, 0, 0, *regs)])
+    base = cpuid.cpuid_cr4_reserved(table, 1)
+    assert base == 2**64 - 1 - 0x7ff
+    assert base ^ cpuid.cpuid_cr4_reserved(table, 2) == 1 << CR4_NEEDS[need]
+
+
+@pytest.mark.parametrize("bit", EFER_NEEDS)
+def test_one_feature_frees_its_efer_bits(cpuid, bit):
+    table = m.array([m.Entry(0x80000001, 0, 0, 0, 0, 0, 1 << bit)])
+    assert cpuid.cpuid_efer_reserved(table, 0) == 2**64 - 1
+    assert cpuid.cpuid_efer_reserved(table, 1) == 2**64 - 1 - EFER_NEEDS[bit]
 
 
 @pytest.mark.parametrize("supported", [0, 3, 7, 0xe7, 0x2e7])
