@@ -219,6 +219,12 @@ def machine() -> Iterator[Machine]:
 
 
 @pytest.fixture
+def make_machine() -> type[Machine]:
+    """For tests that want one without a running loop."""
+    return Machine
+
+
+@pytest.fixture
 def make_ring(machine: Machine) -> Callable[..., DriverRing]:
     """make_ring(size): a ring in fresh guest memory, from 2 MiB on."""
     state = {"next": 2 << 20}

@@ -32,6 +32,8 @@ class VirtioConsole(VirtioDevice):
     device_id = 3
     class_code = 0x078000
     queue_sizes = (QUEUE_SIZE, QUEUE_SIZE)
+    # Linux hands over 16 bytes at a time and spins until they are taken.
+    prompt_queues = frozenset((TRANSMIT,))
 
     def __init__(self, backend: CharBackend) -> None:
         self.backend = backend
@@ -57,6 +59,10 @@ class VirtioConsole(VirtioDevice):
         self._running = True
         self._ring(RECEIVE)
         self._ring(TRANSMIT)
+
+    def notify(self, index: int) -> None:
+        """Take output at once."""
+        self._pump()
 
     def reset(self) -> None:
         """Forget the queues; input stays with the backend."""

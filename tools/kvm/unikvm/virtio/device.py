@@ -45,6 +45,9 @@ class VirtioDevice:
     class_code = 0xFF0000
     queue_sizes: tuple[int, ...] = ()
     features = 0
+    # Queues whose notifications come to notify() on the vCPU's own thread: for drivers
+    # that wait for an answer and would otherwise spin until the loop's thread has run.
+    prompt_queues: frozenset[int] = frozenset()
 
     def config(self) -> bytes:
         """The device configuration space, little endian."""
@@ -56,6 +59,9 @@ class VirtioDevice:
 
     def start(self, features: int) -> None:
         """The driver is ready (DRIVER_OK); `features` are the negotiated bits."""
+
+    def notify(self, index: int) -> None:
+        """The driver rang for a prompt queue; under the machine lock, must not block."""
 
     def reset(self) -> None:
         """Stop using the queues; none is touched after this returns."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import struct
+import weakref
 from typing import Callable
 
 from ..core.irq import IrqLine, Msi
@@ -73,6 +74,7 @@ class VirtioPci(PciDevice):
         queues = tuple(SplitQueue(memory, size) for size in device.queue_sizes)
         flags = os.EFD_NONBLOCK | os.EFD_CLOEXEC
         self._fds = tuple(os.eventfd(0, flags) for _ in queues)
+        self._finalizer = weakref.finalize(self, _close_all, self._fds)
         self.msix = msix.MsixTable(msi, len(queues) + 1)
         self.interrupt = VirtioInterrupt(IrqLine(), self.msix)
         self.common = CommonConfig(device, queues, self.interrupt, self._report)
@@ -82,10 +84,9 @@ class VirtioPci(PciDevice):
         self._lock = getattr(loop, "lock", None)
 
     def close(self) -> None:
-        """Free the doorbells; after the event loop has stopped."""
-        for fd in self._fds:
-            os.close(fd)
-        self._fds = ()
+        """Free the doorbells; after the event loop has stopped.  Else it is done when
+        the function is collected."""
+        self._finalizer()
 
     def _declare_bars(self) -> None:
         name = self.name
@@ -93,7 +94,7 @@ class VirtioPci(PciDevice):
             Window(COMMON, _PAGE, self.common, f"{name}-common", 4),
             Window(ISR, _PAGE, self.interrupt, f"{name}-isr", 1),
             Window(DEVICE, _PAGE, _DeviceConfig(self.device), f"{name}-config"),
-            Window(NOTIFY, _PAGE, _Notify(self._fds), f"{name}-notify", 4),
+            Window(NOTIFY, _PAGE, _Notify(self.device, self._fds), f"{name}-notify", 4),
         ]
         self.add_bar(Bar(BAR, _BAR_SIZE, windows, moved=self._move_doorbells))
         table = Window(0, msix.WINDOW, self.msix, f"{name}-msix", 8)
@@ -196,6 +197,8 @@ class VirtioPci(PciDevice):
 
     def _set_doorbells(self, base: int, assign: bool) -> None:
         for index, fd in enumerate(self._fds):
+            if index in self.device.prompt_queues:
+                continue
             try:
                 self._doorbell(base + NOTIFY + NOTIFY_MULTIPLIER * index, fd, assign)
             except OSError:
@@ -217,6 +220,11 @@ class VirtioPci(PciDevice):
         _log.warning("%s at PCI %s: %s; it needs a reset", self.name, place, text)
 
 
+def _close_all(fds: tuple[int, ...]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
 class _DeviceConfig:
     """The device-specific window; our devices have no writable fields."""
 
@@ -234,8 +242,8 @@ class _DeviceConfig:
 class _Notify:
     """Notifications that did not take the short way through an ioeventfd."""
 
-    def __init__(self, fds: tuple[int, ...]) -> None:
-        self._fds = fds
+    def __init__(self, device: VirtioDevice, fds: tuple[int, ...]) -> None:
+        self._device, self._fds = device, fds
 
     def read(self, offset: int, width: int) -> int:
         """Nothing to read."""
@@ -244,5 +252,9 @@ class _Notify:
     def write(self, offset: int, width: int, value: int) -> None:
         """The address says which queue; the value repeats it."""
         index = offset // NOTIFY_MULTIPLIER
-        if offset % NOTIFY_MULTIPLIER == 0 and index < len(self._fds):
+        if offset % NOTIFY_MULTIPLIER or index >= len(self._fds):
+            return
+        if index in self._device.prompt_queues:
+            self._device.notify(index)
+        else:
             os.eventfd_write(self._fds[index], 1)
