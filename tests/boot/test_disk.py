@@ -23,8 +23,7 @@ def found_on_disk(text, disk):
     """What the userspace on the disk printed is what was put there."""
     init = re.search(r"DISK-INIT-OK (\S+) (\S+) root=(\S+ \S+)", text)
     assert init, text[-3000:]
-    assert init.groups() == (disk.mark, disk.kernel, "/dev/root ext4") or (
-        init.groups() == (disk.mark, disk.kernel, "/dev/vda ext4"))
+    assert init.groups() == (disk.mark, disk.kernel, "/dev/vda ext4")
     assert re.search(r"DISK-SHA ([0-9a-f]{64})", text).group(1) == disk.sha256
     assert "DISK-DRIVER virtio_blk" in text
 

@@ -23,7 +23,7 @@ export PATH=/bin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
-modprobe -a virtio_pci virtio_blk ext4
+modprobe -qa virtio_pci virtio_blk crc32c_generic ext4
 for i in 1 2 3 4 5 6 7 8 9 10; do [ -b /dev/vda ] && break; sleep 0.5; done
 mount -t ext4 -o ro /dev/vda /root || poweroff -f
 umount /sys /proc
@@ -100,7 +100,9 @@ def make(labs, folder: Path) -> DiskImage:
     digest = fill(folder / "root", kernel, mark)
     with open(path, "wb") as file:
         file.truncate(SIZE)
-    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-O", "^64bit,^metadata_csum", "-F",
+    # What extlinux 6.04 can read: no 64-bit groups, no checksums, no extents.
+    features = "^64bit,^metadata_csum,^extents"
+    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-O", features, "-F",
                     "-d", str(folder / "root"), str(path)], check=True, capture_output=True)
     machine = labs.get("stock")
     machine.check(f"modprobe -a loop ext4 && mkdir -p /tmp/disk && "

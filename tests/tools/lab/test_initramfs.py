@@ -26,6 +26,8 @@ def kernel(tmp_path):
         "kernel/fs/ext4/ext4.ko.xz: kernel/lib/crc16.ko.xz kernel/fs/jbd2/jbd2.ko.xz\n"
         "kernel/fs/jbd2/jbd2.ko.xz:\nkernel/lib/crc16.ko.xz:\n"
         "kernel/drivers/block/virtio_blk.ko.xz:\nkernel/drivers/net/e1000.ko.xz:\n")
+    (modules / "modules.alias").write_text(
+        "# comment\nalias fs-ext4 ext4\nalias pci:v8086 e1000\nalias crypto-x crc16\n")
     return Kernel("9.9-test", tmp_path / "vmlinuz", modules)
 
 
@@ -43,6 +45,7 @@ def test_modules_are_plain_and_modules_dep_names_them(kernel):
     for line in found[f"{base}/modules.dep"].decode().splitlines():
         for path in line.replace(":", "").split():
             assert f"{base}/{path}" in found
+    assert found[f"{base}/modules.alias"] == b"alias fs-ext4 ext4\nalias crypto-x crc16\n"
     assert found["bin/sh"] == b"busybox" and found["init"].startswith(b"#!/bin/sh")
 
 

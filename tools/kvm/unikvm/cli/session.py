@@ -67,6 +67,10 @@ class Session:
         disks = tuple(replace(disk, path=f"{guest.DISK_BY_SERIAL}unikvm{index}")
                       for index, disk in enumerate(self.config.disks))
         config = replace(self.config, disks=disks)
+        # L1 has no udev that would load the driver of its disks.
+        if disks and machine.run(["modprobe", "virtio_blk"]).status:
+            raise modules.LabError(f"L1's kernel {machine.kernel} has no virtio_blk: --disk "
+                                   "needs another --lab-kernel")
         site = Path(unikvm.__file__).resolve().parents[1]
         self._enter("start")
         job = machine.start(
@@ -118,18 +122,19 @@ class Session:
 
     def event(self, event: dict) -> None:
         """Something from the VMM; called from one thread at a time."""
+        if "console" in event:
+            self._console(event["console"], self._tail)
+        if "firmware" in event:
+            self._console(event["firmware"], self._firmware_tail)
         if "state" in event:
             self._enter(event["state"])
-        elif "console" in event:
-            self._console("console", event["console"], self._tail)
-        elif "firmware" in event:
-            self._console("firmware", event["firmware"], self._firmware_tail)
-        elif "error" in event:
-            self._outcome = guest.Outcome(end="refused", detail=event["error"])
-        elif "outcome" in event:
+        if "error" in event:
+            self._outcome = guest.Outcome(end="refused",
+                                          detail=f"{event['error']}; log: {self._log.name}")
+        if "outcome" in event:
             self._outcome = guest.Outcome.from_event(event)
 
-    def _console(self, source: str, text: str, tail: Tail) -> None:
+    def _console(self, text: str, tail: Tail) -> None:
         tail.feed(text)
         self._log.write(text.replace("\r", ""))
         self._log.flush()

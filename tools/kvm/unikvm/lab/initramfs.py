@@ -13,7 +13,8 @@ from unikvm.lab.cpio import CpioArchive
 from unikvm.lab.kernels import Kernel
 
 # What the guest may use; those built into a kernel are simply not found as files.
-WANTED = ("virtio_pci", "virtio_console", "virtio_blk", "ext4")
+# ext4 asks the crypto layer for crc32c by name, which no dependency list shows.
+WANTED = ("virtio_pci", "virtio_console", "virtio_blk", "ext4", "crc32c_generic")
 COMMAND_MAX = 1 << 20   # bytes of an --exec command
 STDIN_MAX = 64 << 20    # bytes of standard input given to it
 
@@ -50,6 +51,17 @@ def module_order(kernel: Kernel) -> dict[str, list[str]]:
             for each in (path, *needs):
                 chosen[each] = listed.get(each, [])
     return chosen
+
+
+def aliases(kernel: Kernel) -> str:
+    """The lines of modules.alias that stand for our modules: mount asks for "fs-ext4"."""
+    names = {module_name(path) for path in module_order(kernel)}
+    try:
+        lines = (kernel.modules / "modules.alias").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return ""
+    chosen = [line for line in lines if line.startswith("alias ") and line.split()[-1] in names]
+    return "".join(f"{line}\n" for line in chosen)
 
 
 def plain_module(path: Path) -> bytes:
@@ -89,6 +101,7 @@ def build(kernel: Kernel, shell: Path) -> bytes:
         archive.file(f"{base}/{plain_name(path)}", plain_module(kernel.modules / path))
         dependencies.append(f"{plain_name(path)}: {' '.join(map(plain_name, needs))}\n")
     archive.file(f"{base}/modules.dep", "".join(dependencies).encode())
+    archive.file(f"{base}/modules.alias", aliases(kernel).encode())
     return bytes(archive)
 
 

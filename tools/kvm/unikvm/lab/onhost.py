@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,8 +64,12 @@ def main() -> int:
 
         try:
             outcome = run_guest(config, emit)
-        except UserError as error:
+        except (UserError, OSError) as error:
             emit({"error": str(error)})
+            return 1
+        except Exception as error:  # our own bug: the traceback belongs in the log
+            emit({"console": f"\n{traceback.format_exc()}",
+                  "error": f"internal error in the VMM: {type(error).__name__}: {error}"})
             return 1
         emit({"outcome": vars(outcome)})
     return 0
