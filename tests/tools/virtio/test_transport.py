@@ -267,6 +267,30 @@ def test_random_register_writes_raise_nothing(machine, function) -> None:  # noq
     machine.settle()
 
 
+config_writes = st.lists(
+    st.tuples(st.integers(0, 255), st.sampled_from([1, 2, 4]),
+              st.one_of(st.sampled_from([0, 1, 0xFFFFFFFF, 0xC0000000, 0x1000, 0x3000]),
+                        st.integers(0, 0xFFFFFFFF))),
+    max_size=60,
+)  # fmt: skip
+
+
+def test_random_configuration_writes_raise_nothing(machine, function) -> None:  # noqa: ANN001
+    @settings(max_examples=150, deadline=None)
+    @given(config_writes)
+    def run(chosen: list[tuple[int, int, int]]) -> None:
+        for offset, width, value in chosen:
+            offset -= offset % width
+            function.config_write(offset, width, value & ((1 << 8 * width) - 1))
+            function.config_read(offset, width)
+        through_window(function, 4, 18, 2)
+        assert function.config_read(function.capabilities[5] + 16, 2) == 2
+        assert function.config_read(0, 4) == 0x10431AF4
+
+    run()
+    machine.settle()
+
+
 def test_config_space_of_the_console(function) -> None:  # noqa: ANN001
     assert struct.pack("<I", function.read(4, 4, kind=4)) == b"\1\0\0\0"
     assert function.read(100, 4, kind=4) == 0
