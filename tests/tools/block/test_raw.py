@@ -62,6 +62,12 @@ def test_neither_file_nor_device() -> None:
     assert "neither a file nor a block device" in refusal(Path("/dev/null"))
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+def test_named_pipe_does_not_wait_for_a_writer(tmp_path: Path, read_only: bool) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert "neither a file" in refusal(tmp_path / "fifo", read_only=read_only)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to everything")
 def test_not_writable(image: Path) -> None:
     image.chmod(0o444)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -76,6 +77,15 @@ def test_anything_is_accepted_or_refused_cleanly(noise: bytes, cut: int, packed:
         initrd.check(data, "i")
     except UserError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.timeout(30)
+def test_large_archives_take_little_time() -> None:
+    """A minute of looking at zeros would be taken for a hang."""
+    with pytest.raises(UserError, match="only zeros"):
+        initrd.check(bytes(64 << 20), "i")
+    initrd.check(gzip.compress(bytes(64 << 20), 1), "i")
+    initrd.check(gzip.compress(os.urandom(24 << 20), 1), "i")
 
 
 def test_every_cut_of_a_plain_archive_is_noticed() -> None:

@@ -54,7 +54,9 @@ cdef class RawDisk(Disk):
         disk.path = os.fspath(path)
         disk.read_only = read_only
         try:
-            disk.fd = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
+            # Non-blocking for the sake of named pipes, whose opening may wait for ever.
+            disk.fd = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR)
+                              | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise UserError(_open_advice(path, error)) from None
         try:

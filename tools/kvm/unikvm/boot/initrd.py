@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 
 from ..core.errors import UserError
@@ -19,6 +20,8 @@ _COMPRESSED = (
 )
 _HEADER = 110  # newc: magic and thirteen fields of eight hexadecimal digits
 _XZ_FOOTER = b"YZ"
+_PIECE = 16 << 10
+_ZEROS = re.compile(rb"\0*")
 
 
 def check(data: bytes, name: str) -> None:
@@ -81,23 +84,20 @@ def _check_compressed(data: bytes, position: int, name: str) -> None:
 
 def _check_gzip(data: bytes, position: int, name: str) -> None:
     stream = zlib.decompressobj(wbits=31)
-    chunk = memoryview(data)[position:]
+    view = memoryview(data)
     try:
-        while not stream.eof and chunk:
-            stream.decompress(chunk, 1 << 20)
-            chunk = memoryview(stream.unconsumed_tail)
-        if not stream.eof:
-            stream.flush()
+        # In pieces: what comes out is thrown away, and may be a thousand times larger.
+        for start in range(position, len(data), _PIECE):
+            stream.decompress(view[start : start + _PIECE])
+            if stream.eof:
+                return
     except zlib.error as error:
         raise UserError(f"{name}: damaged initrd ({error})") from None
-    if not stream.eof:
-        raise UserError(f"{name}: truncated initrd (gzip data without an end)")
+    raise UserError(f"{name}: truncated initrd (gzip data without an end)")
 
 
 def _skip_padding(data: bytes, position: int) -> int:
-    while position < len(data) and data[position] == 0:
-        position += 1
-    return position
+    return _ZEROS.match(data, position).end()
 
 
 def _align4(value: int) -> int:
