@@ -230,10 +230,10 @@ def test_configuration_access_capability(function) -> None:  # noqa: ANN001
     through_window(function, 4, 20, 1)
     function.config_write(at + 16, 1, 1)
     assert function.status == 1
-    for bar, offset, width in ((4, 0x4000, 4), (0, 0, 4), (4, 0xFFFFFFFC, 4), (4, 1, 2), (4, 0, 3),
+    for bar, offset, width in ((4, 0x4000, 4), (0, 0, 4), (4, 0xFFFFFFFC, 4), (4, 17, 2), (4, 16, 3),
                                (4, 0x1000, 4), (7, 0, 1)):  # fmt: skip
         through_window(function, bar, offset, width)
-        assert function.config_read(at + 16, min(width, 4) if width != 3 else 4) == 0
+        assert function.config_read(at + 16, 4 if width == 3 else width) == 0
         function.config_write(at + 16, 4, 0xFFFFFFFF)
     assert function.status == 1
 
