@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Build kvm.ko and kvm-amd.ko out of tree for one set of kernel headers.
 
-Kbuild writes beside its objects, so it is pointed at the build directory (M=)
-with the sources elsewhere (src=; from Linux 6.13 on MO= is the way). Kbuild
-itself rebuilds no more than it must; the depfile only tells the outer build
-when to ask it.
+Kbuild writes its objects beside the sources, and how to tell it otherwise has
+changed more than once (src= until 6.9, MO= from 6.13). So it gets a directory
+of symbolic links to the sources in the build directory, which works with every
+kernel. Kbuild itself rebuilds no more than it must; the depfile only tells the
+outer build when to ask it.
 """
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -18,26 +18,13 @@ from pathlib import Path
 MODULES = ("kvm.ko", "kvm-amd.ko")
 
 
-def headers_version(headers: Path) -> tuple[int, int]:
-    """Major and minor version of the kernel that the headers belong to."""
-    text = (headers / "include/generated/uapi/linux/version.h").read_text()
-    code = int(re.search(r"LINUX_VERSION_CODE (\d+)", text)[1])
-    return code >> 16, code >> 8 & 0xFF
-
-
 def kernel_release(headers: Path) -> str:
     return (headers / "include/config/kernel.release").read_text().strip()
 
 
-def make_command(headers: Path, source: Path, work: Path,
-                 version: str, jobs: int) -> list[str]:
-    command = ["make", "-C", str(headers), f"-j{jobs}", "W=1",
-               f"UNIKVM_VERSION={version}"]
-    if headers_version(headers) >= (6, 13):
-        command += [f"M={source}", f"MO={work}"]
-    else:
-        command += [f"M={work}", f"src={source}"]
-    return command + ["modules"]
+def make_command(headers: Path, work: Path, version: str, jobs: int) -> list[str]:
+    return ["make", "-C", str(headers), f"-j{jobs}", "W=1",
+            f"UNIKVM_VERSION={version}", f"M={work / 'kernel'}", "modules"]
 
 
 def source_files(source: Path) -> list[Path]:
@@ -51,18 +38,31 @@ def write_depfile(path: Path, target: str, dependencies: list[Path]) -> None:
     path.write_text(f"{target}: {names}\n")
 
 
+def mirror(source: Path, work: Path) -> None:
+    """Links work/kernel/... to the sources, and no link to one that is gone."""
+    top = work / "kernel"
+    wanted = {top / path.relative_to(source): path for path in source_files(source)
+              if path.is_relative_to(source)}
+    for link in [path for path in top.rglob("*") if path.is_symlink()]:
+        if link not in wanted or link.readlink() != wanted[link]:
+            link.unlink()
+    for link, target in wanted.items():
+        if not link.is_symlink():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(target)
+    if not (work / "include").is_symlink():
+        (work / "include").symlink_to(source.parent / "include")
+
+
 def prepare(source: Path, work: Path, headers: Path) -> None:
-    """Make the object directories; start over for other headers."""
+    """Make the mirror; start over for other headers or another tree."""
     stamp = work / "headers"
-    identity = f"{headers} {kernel_release(headers)}\n"
-    if stamp.exists() and stamp.read_text() != identity:
+    identity = f"{headers} {kernel_release(headers)} {source}\n"
+    if work.exists() and (not stamp.exists() or stamp.read_text() != identity):
         shutil.rmtree(work)
-    for directory in source.rglob("*/"):
-        if directory.is_dir():
-            (work / directory.relative_to(source)).mkdir(parents=True,
-                                                         exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     stamp.write_text(identity)
+    mirror(source, work)
 
 
 def copy_if_changed(source: Path, target: Path) -> None:
@@ -82,10 +82,9 @@ def main() -> int:
     parser.add_argument("--target", default=MODULES[0])
     args = parser.parse_args()
 
-    prepare(args.source, args.work, args.headers)
-    command = make_command(args.headers, args.source.resolve(),
-                           args.work.resolve(), args.version,
-                           os.cpu_count() or 1)
+    source, work = args.source.resolve(), args.work.resolve()
+    prepare(source, work, args.headers)
+    command = make_command(args.headers, work, args.version, os.cpu_count() or 1)
     # The outer make, if any, must not hand its job server or flags down.
     env = {k: v for k, v in os.environ.items()
            if k not in ("MAKEFLAGS", "MFLAGS", "CFLAGS", "LDFLAGS")}
@@ -95,9 +94,9 @@ def main() -> int:
         sys.stderr.write(done.stdout)
         return 1
     for module in MODULES:
-        copy_if_changed(args.work / module, args.out / module)
+        copy_if_changed(work / "kernel" / module, args.out / module)
     if args.depfile:
-        write_depfile(args.depfile, args.target, source_files(args.source))
+        write_depfile(args.depfile, args.target, source_files(source))
     return 0
 
 

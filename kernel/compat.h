@@ -3,7 +3,25 @@
 #ifndef UNIKVM_COMPAT_H
 #define UNIKVM_COMPAT_H
 
+#include <linux/syscore_ops.h>
 #include <linux/version.h>
+
+/* Since 6.4 smp_send_reschedule() traces itself; the event is declared here. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#include <trace/events/ipi.h>
+#endif
+
+/* Callbacks of suspend with an argument, and an object to register (6.19). */
+#ifdef COMPAT_SYSCORE
+#define COMPAT_SYSCORE_ARG void *unused
+#else
+#define COMPAT_SYSCORE_ARG void
+struct syscore {
+	struct syscore_ops *ops;
+};
+#define register_syscore(core)		register_syscore_ops((core)->ops)
+#define unregister_syscore(core)	unregister_syscore_ops((core)->ops)
+#endif
 
 /* eventfd_signal() lost its count, which was always 1, in 6.8. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)

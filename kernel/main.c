@@ -6,6 +6,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/reboot.h>
+#include <linux/sched.h>
 #include <linux/smp.h>
 #include <linux/syscore_ops.h>
 
@@ -37,8 +38,29 @@ static void hardware_disable_local(void *unused)
 {
 	if (!__this_cpu_read(hardware_enabled))
 		return;
-	kvm_arch_hardware_disable();
+	/* First, as we may be preempted: see kvm_hardware_on(). */
 	__this_cpu_write(hardware_enabled, false);
+	barrier();
+	kvm_arch_hardware_disable();
+}
+
+/*
+ * Interrupts off: may this CPU enter a guest? Not if it is going offline or
+ * the machine reboots; either happens on this very CPU, so the answer holds
+ * until interrupts are on again.
+ */
+bool kvm_hardware_on(void)
+{
+	return __this_cpu_read(hardware_enabled);
+}
+
+/* After kvm_hardware_on() said no: 1 to try on another CPU, or -errno. */
+int kvm_hardware_wait(void)
+{
+	if (READ_ONCE(rebooting))
+		return -EIO;
+	schedule_timeout_uninterruptible(1);
+	return 1;
 }
 
 static void hardware_enable_ipi(void *failed)
@@ -101,13 +123,13 @@ static int kvm_cpu_offline(unsigned int cpu)
 }
 
 /* The boot CPU sleeps and wakes outside CPU hotplug; single threaded here. */
-static int kvm_suspend(void)
+static int kvm_suspend(COMPAT_SYSCORE_ARG)
 {
 	hardware_disable_local(NULL);
 	return 0;
 }
 
-static void kvm_resume(void)
+static void kvm_resume(COMPAT_SYSCORE_ARG)
 {
 	if (usage_count)
 		WARN_ON_ONCE(hardware_enable_local());
@@ -116,6 +138,10 @@ static void kvm_resume(void)
 static struct syscore_ops kvm_syscore_ops = {
 	.suspend = kvm_suspend,
 	.resume = kvm_resume,
+};
+
+static struct syscore kvm_syscore = {
+	.ops = &kvm_syscore_ops,
 };
 
 /* A machine that reboots with virtualisation on may hang in its firmware. */
@@ -217,7 +243,7 @@ int kvm_front_init(struct module *vendor)
 		goto out_eventfd;
 	cpuhp_state = ret;
 	register_reboot_notifier(&kvm_reboot_notifier);
-	register_syscore_ops(&kvm_syscore_ops);
+	register_syscore(&kvm_syscore);
 	preempt_notifier_inc();
 	kvm_debugfs_root = debugfs_create_dir("kvm", NULL);
 	kvm_debugfs_init_totals();
@@ -234,7 +260,7 @@ int kvm_front_init(struct module *vendor)
 out_undo:
 	preempt_notifier_dec();
 	debugfs_remove_recursive(kvm_debugfs_root);
-	unregister_syscore_ops(&kvm_syscore_ops);
+	unregister_syscore(&kvm_syscore);
 	unregister_reboot_notifier(&kvm_reboot_notifier);
 	cpuhp_remove_state_nocalls(cpuhp_state);
 out_eventfd:
@@ -248,7 +274,7 @@ void kvm_front_exit(void)
 	misc_deregister(&kvm_dev);
 	preempt_notifier_dec();
 	debugfs_remove_recursive(kvm_debugfs_root);
-	unregister_syscore_ops(&kvm_syscore_ops);
+	unregister_syscore(&kvm_syscore);
 	unregister_reboot_notifier(&kvm_reboot_notifier);
 	cpuhp_remove_state_nocalls(cpuhp_state);
 	on_each_cpu(hardware_disable_local, NULL, 1);
