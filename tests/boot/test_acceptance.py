@@ -73,8 +73,9 @@ def test_where_things_run():
     env_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     counters = "cat /sys/kernel/debug/kvm/exits /sys/module/kvm/srcversion"
     # The VMM in L1, with a look at the machine before and after.
+    guest = kernels.resolve(None, kernels.DEFAULT_L2).vmlinuz
     script = (f"cat /proc/sys/kernel/random/boot_id; {counters}; "
-              f"{os.sys.executable} -m unikvm run --on host --exec "
+              f"{os.sys.executable} -m unikvm run --on host --kernel {guest} --exec "
               f"'cat /proc/sys/kernel/random/boot_id' 2>/tmp/err; echo status $?; {counters}; "
               "cat /tmp/err >&2")
     env = (f"export PYTHONPATH={os.environ['PYTHONPATH']} UNIKVM_BUILD={tree.build_dir()} "

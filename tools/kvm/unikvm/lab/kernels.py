@@ -196,7 +196,10 @@ def newest(meta: str, progress: Progress = lambda _: None) -> Kernel:
     kernel = remembered(meta)
     if kernel is None:
         kernel = ask_apt(meta, progress)
-        (store() / f".{meta}").write_text(f"{apt_state()} {kernel.version}", encoding="ascii")
+        # A cache that cannot be written serves as well, only slower.
+        with contextlib.suppress(OSError):
+            (store() / f".{meta}").write_text(f"{apt_state()} {kernel.version}",
+                                              encoding="ascii")
     return kernel
 
 
