@@ -225,6 +225,8 @@ struct kvm_vcpu {
 extern bool kvm_hardware_enable_failed;
 int kvm_front_init(struct module *vendor);
 void kvm_front_exit(void);
+bool kvm_hardware_on(void);	/* irqs off: is virtualisation on here? */
+int kvm_hardware_wait(void);	/* it was not: 1 to try again, or -errno */
 /* Kick every vCPU out of guest mode and wait until it left (mmu, slots). */
 void kvm_kick_all_vcpus(struct kvm *kvm, unsigned int req);
 
@@ -237,8 +239,10 @@ struct kvm_vcpu *kvm_get_vcpu_by_id(struct kvm *kvm, u32 id);
 /* Fail this VM only, once, with a warning: for bugs of our own. */
 void kvm_vm_bug(struct kvm *kvm, const char *what);
 
+/* An empty range while none is online: one in creation may yet go away. */
 #define kvm_for_each_vcpu(idx, vcpu, kvm)				\
-	xa_for_each_range(&(kvm)->vcpus, idx, vcpu, 0,			\
+	xa_for_each_range(&(kvm)->vcpus, idx, vcpu,			\
+		!atomic_read(&(kvm)->online_vcpus),			\
 		(atomic_read(&(kvm)->online_vcpus) ?			\
 		 atomic_read(&(kvm)->online_vcpus) - 1 : 0))
 

@@ -184,7 +184,11 @@ static struct kvm_vcpu *vcpu_alloc(struct kvm *kvm, u32 id)
 	return vcpu;
 }
 
-/* Give the vCPU its index and its file; kvm->lock held. */
+/*
+ * Give the vCPU its index and its file; kvm->lock held. The file can be used
+ * from the moment it is there, so vcpu->mutex keeps ioctls out until whoever
+ * kicks all vCPUs finds this one, too.
+ */
 static long vcpu_publish(struct kvm *kvm, struct kvm_vcpu *vcpu)
 {
 	long fd;
@@ -198,15 +202,18 @@ static long vcpu_publish(struct kvm *kvm, struct kvm_vcpu *vcpu)
 	if (fd)
 		return fd;
 	kvm_get(kvm);
+	mutex_lock(&vcpu->mutex);
 	fd = kvm_vcpu_file_create(vcpu);
+	if (fd >= 0) {
+		/* Pairs with the read barrier in kvm_get_vcpu(). */
+		smp_wmb();
+		atomic_inc(&kvm->online_vcpus);
+	}
+	mutex_unlock(&vcpu->mutex);
 	if (fd < 0) {
 		xa_erase(&kvm->vcpus, vcpu->vcpu_idx);
 		kvm_put(kvm);
-		return fd;
 	}
-	/* Pairs with the read barrier in kvm_get_vcpu(). */
-	smp_wmb();
-	atomic_inc(&kvm->online_vcpus);
 	return fd;
 }
 

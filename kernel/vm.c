@@ -4,6 +4,7 @@
 #include <linux/debugfs.h>
 #include <linux/file.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -102,6 +103,7 @@ static struct kvm *kvm_alloc(unsigned long type)
 	return kvm;
 
 out_arch:
+	kvm_arch_vm_pre_destroy(kvm);
 	kvm_arch_vm_destroy(kvm);
 out_hardware:
 	kvm_hardware_put();
@@ -173,8 +175,12 @@ EXPORT_SYMBOL_GPL(kvm_vm_bug);
 
 struct kvm_vcpu *kvm_get_vcpu(struct kvm *kvm, u32 idx)
 {
-	if (idx >= (u32)atomic_read(&kvm->online_vcpus))
+	u32 online = atomic_read(&kvm->online_vcpus);
+
+	if (idx >= online)
 		return NULL;
+	/* A guest names the index by a hypercall. */
+	idx = array_index_nospec(idx, online);
 	/* Pairs with the barrier in kvm_vcpu_create(). */
 	smp_rmb();
 	return xa_load(&kvm->vcpus, idx);

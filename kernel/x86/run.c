@@ -380,9 +380,11 @@ static void leave_guest(struct x86_vcpu *v)
 	/* mode before what follows; pairs with kvm_kick_all_vcpus() */
 	smp_wmb();
 	x86_ops->handle_exit_irqoff(v);
-	v->vcpu.stat.exits++;
-	local_irq_enable();
 	/* The tick that ended the guest's slice is charged to the guest. */
+	local_irq_enable();
+	/* STI takes effect after one more instruction: not the CLI. */
+	v->vcpu.stat.exits++;
+	barrier();
 	local_irq_disable();
 	guest_timing_exit();
 	local_irq_enable();
@@ -392,7 +394,24 @@ static void leave_guest(struct x86_vcpu *v)
 /* Requests, or work of the host, came after they were last looked at. */
 static bool must_not_enter(struct x86_vcpu *v)
 {
-	return kvm_request_pending(&v->vcpu) || hostwork_pending();
+	return kvm_request_pending(&v->vcpu) || hostwork_pending() ||
+	       unlikely(!kvm_hardware_on());
+}
+
+/* The entry is called off. 1 to look again, or -errno. */
+static int entry_cancelled(struct x86_vcpu *v)
+{
+	bool hardware_on = kvm_hardware_on();
+
+	v->vcpu.mode = OUTSIDE_GUEST_MODE;
+	/* mode before what follows; pairs with kvm_kick_all_vcpus() */
+	smp_wmb();
+	local_irq_enable();
+	preempt_enable();
+	v->vcpu.srcu_idx = srcu_read_lock(&v->vcpu.kvm->srcu);
+	x86_ops->cancel_injection(v);
+	kvm_make_request(X86_REQ_EVENT, &v->vcpu);
+	return likely(hardware_on) ? 1 : kvm_hardware_wait();
 }
 
 static int vcpu_enter(struct x86_vcpu *v)
@@ -419,16 +438,8 @@ static int vcpu_enter(struct x86_vcpu *v)
 	 * IN_GUEST_MODE and sends an interrupt, which waits for the entry.
 	 */
 	smp_mb();
-	if (must_not_enter(v)) {
-		vcpu->mode = OUTSIDE_GUEST_MODE;
-		smp_wmb();
-		local_irq_enable();
-		preempt_enable();
-		vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
-		x86_ops->cancel_injection(v);
-		kvm_make_request(X86_REQ_EVENT, vcpu);
-		return 1;
-	}
+	if (must_not_enter(v))
+		return entry_cancelled(v);
 	enter_guest(v);
 	leave_guest(v);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
@@ -446,11 +457,12 @@ bool kvm_arch_vcpu_runnable(struct kvm_vcpu *vcpu)
 {
 	struct x86_vcpu *v = to_x86(vcpu);
 
-	if (vcpu_running(v) || READ_ONCE(v->pv_unhalted))
+	if (vcpu_running(v))
 		return true;
 	if (v->lapic && x86_lapic_has_events(v))
 		return true;
-	return v->mp_state == KVM_MP_STATE_HALTED && x86_event_pending(v);
+	return v->mp_state == KVM_MP_STATE_HALTED &&
+	       (READ_ONCE(v->pv_unhalted) || x86_event_pending(v));
 }
 
 static int vcpu_halt(struct x86_vcpu *v)
