@@ -399,7 +399,7 @@ static u32 initial_mp_state(struct x86_vcpu *v)
 int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
 {
 	struct x86_vcpu *v = to_x86(vcpu);
-	int ret;
+	int ret, idx;
 
 	v->vapic_addr = INVALID_GPA;
 	x86_cpuid_init(v);
@@ -414,7 +414,10 @@ int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
 		if (ret)
 			goto out_fpu;
 	}
+	/* It reads the MSR filter, which may be replaced meanwhile. */
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	ret = x86_ops->vcpu_create(v);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	if (ret)
 		goto out_lapic;
 	v->mp_state = initial_mp_state(v);
@@ -423,6 +426,8 @@ int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
 	x86_time_vcpu_init(v);
 	kvm_vcpu_put(vcpu);
 	kvm_make_request(X86_REQ_MMU_RELOAD, vcpu);
+	/* One that was replaced before the vCPU could be found by the kick. */
+	kvm_make_request(X86_REQ_MSR_FILTER, vcpu);
 	return 0;
 
 out_lapic:

@@ -7,6 +7,7 @@
 
 #define RFLAGS_RF	BIT(16)
 #define DR6_FIXED_1	0xffff0ff0ULL
+#define DR6_CAUSES	0xe00fULL	/* BT, BS, BD, B3 to B0 */
 #define DR7_GD		BIT(13)
 
 /* ---- raising ---- */
@@ -21,7 +22,8 @@ void x86_deliver_payload(struct x86_vcpu *v)
 		v->cr2 = e->payload;
 	} else if (e->vector == DB_VECTOR) {
 		/* The four breakpoint bits are replaced, the rest added. */
-		v->dr6 = (v->dr6 & ~0xfULL) | DR6_FIXED_1 | e->payload;
+		v->dr6 = (v->dr6 & ~0xfULL) | DR6_FIXED_1 |
+			 (e->payload & DR6_CAUSES);
 		x86_ops->dr_changed(v);
 	}
 	e->has_payload = false;

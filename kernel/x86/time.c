@@ -51,7 +51,8 @@ static void synchronize(struct x86_vcpu *v, u64 data)
 	raw_spin_lock_irqsave(&vm->tsc_lock, flags);
 	host_tsc = rdtsc();
 	ns = ktime_get_raw_ns();
-	elapsed = ns - vm->last_tsc_nsec;
+	/* Never negative: as u64 it would overflow the division and trap. */
+	elapsed = max_t(s64, ns - vm->last_tsc_nsec, 0);
 	matches = vm->cur_tsc_generation &&
 		  tsc_write_matches(data, vm->last_tsc_write, elapsed,
 				    v->tsc_khz);
