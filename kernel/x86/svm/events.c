@@ -10,11 +10,17 @@ static void inject(struct svm_vcpu *svm, u8 type, u8 vector, bool has_error,
 		   u32 error)
 {
 	struct vmcb_control *c = &svm->vmcb->control;
+	u32 event = event_encode(type, vector, has_error,
+				 is_protmode(&svm->x86));
 
-	c->event_inj = event_encode(type, vector, has_error,
-				    is_protmode(&svm->x86));
-	c->event_inj_err = has_error ? error : 0;
-	WARN_ON_ONCE(!c->event_inj);
+	/*
+	 * User space sets events freely, and the mode after them: what the
+	 * processor would refuse goes without its error code, or not at all.
+	 */
+	if (!event && has_error)
+		event = event_encode(type, vector, false, true);
+	c->event_inj = event;
+	c->event_inj_err = event & EVENT_HAS_ERROR ? error : 0;
 }
 
 void svm_inject_exception(struct x86_vcpu *v)
@@ -196,7 +202,7 @@ void svm_enable_nmi_window(struct x86_vcpu *v)
 void svm_nmi_singlestep_end(struct svm_vcpu *svm)
 {
 	svm->nmi_singlestep = false;
-	if (!svm->nmi_singlestep_guest_tf &&
-	    !(svm->x86.guest_debug & KVM_GUESTDBG_SINGLESTEP))
+	/* A debugger's own TF is not in rflags but added at each entry. */
+	if (!svm->nmi_singlestep_guest_tf)
 		svm->x86.rflags &= ~X86_EFLAGS_TF;
 }

@@ -273,7 +273,10 @@ int svm_handle_exit(struct x86_vcpu *v)
 
 	if (code == SVM_EXIT_INVALID)
 		return exit_invalid(svm);
-	if (code >= SVM_NR_EXITS || !exit_handlers[code])
+	if (code >= SVM_NR_EXITS)
 		return x86_exit_unknown(v, code);
-	return exit_handlers[array_index_nospec(code, SVM_NR_EXITS)](svm);
+	code = array_index_nospec(code, SVM_NR_EXITS);
+	if (!exit_handlers[code])
+		return x86_exit_unknown(v, code);
+	return exit_handlers[code](svm);
 }

@@ -204,6 +204,18 @@ static noinstr void enter(struct svm_vcpu *svm, hpa_t host_pa)
 	guest_state_exit();
 }
 
+/*
+ * An event goes in while we single-step for the NMI window: the TF that is
+ * ours would be saved on the guest's stack. Step later; the interrupt that we
+ * send to ourselves ends the guest right after the delivery.
+ */
+static void postpone_singlestep(struct svm_vcpu *svm)
+{
+	svm_nmi_singlestep_end(svm);
+	kvm_make_request(X86_REQ_EVENT, &svm->x86.vcpu);
+	smp_send_reschedule(smp_processor_id());
+}
+
 /* Interrupts off. */
 void svm_run(struct x86_vcpu *v)
 {
@@ -211,8 +223,11 @@ void svm_run(struct x86_vcpu *v)
 	struct vmcb_control *c = &svm->vmcb->control;
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
 	bool paranoid = READ_ONCE(x86_paranoid);
-	bool debugger_tf = debugger_steps(svm);
+	bool debugger_tf;
 
+	if (unlikely(svm->nmi_singlestep) && c->event_inj & EVENT_VALID)
+		postpone_singlestep(svm);
+	debugger_tf = debugger_steps(svm);
 	load_registers(svm);
 	if (paranoid)
 		paranoid_check(svm);
@@ -221,8 +236,10 @@ void svm_run(struct x86_vcpu *v)
 	x86_virt_spec_ctrl(v->msrs.spec_ctrl, false);
 	c->clean = c->exit_code == SVM_EXIT_INVALID ? 0 : ALL_CLEAN;
 	/* Only now have the flushes happened: an entry may be called off. */
-	asid_entered(&sc->asids);
-	svm->tlb_control = TLB_CONTROL_NOTHING;
+	if (c->exit_code != SVM_EXIT_INVALID) {
+		asid_entered(&sc->asids);
+		svm->tlb_control = TLB_CONTROL_NOTHING;
+	}
 	c->tlb_control = TLB_CONTROL_NOTHING;
 	c->event_inj = 0;
 	memcpy(svm->shadow, svm->vmcb, sizeof(*svm->shadow));

@@ -2,6 +2,7 @@
 /* The VMCB of a vCPU: set-up, permission maps, registers that it holds. */
 #include <linux/gfp.h>
 #include <linux/io.h>
+#include <linux/mem_encrypt.h>
 #include <linux/mm.h>
 
 #include <asm/msr-index.h>
@@ -34,7 +35,7 @@ int svm_iopm_alloc(void)
 		return -ENOMEM;
 	iopm = page_address(page);
 	memset(iopm, 0xff, IOPM_SIZE);
-	iopm_pa = page_to_phys(page);
+	iopm_pa = __sme_set(page_to_phys(page));
 	return 0;
 }
 
@@ -180,7 +181,7 @@ static void init_control(struct svm_vcpu *svm)
 
 	vmcb_init_intercepts(c);
 	c->iopm_base_pa = iopm_pa;
-	c->msrpm_base_pa = virt_to_phys(svm->msrpm);
+	c->msrpm_base_pa = __sme_set(virt_to_phys(svm->msrpm));
 	c->int_ctl = V_INTR_MASKING;
 	c->nested_ctl = NESTED_CTL_NP;
 }
@@ -197,7 +198,7 @@ int svm_vcpu_create(struct x86_vcpu *v)
 		return -ENOMEM;
 	}
 	memset(svm->msrpm, 0xff, MSRPM_SIZE);
-	svm->vmcb_pa = virt_to_phys(svm->vmcb);
+	svm->vmcb_pa = __sme_set(virt_to_phys(svm->vmcb));
 	init_control(svm);
 	svm_set_msr_filter(v);
 	return 0;

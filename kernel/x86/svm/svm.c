@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* kvm-amd.ko: what this processor offers, SVM on each CPU, the ops table. */
 #include <linux/io.h>
+#include <linux/mem_encrypt.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
 
@@ -57,7 +58,7 @@ static int svm_hardware_enable(void)
 	asid_pool_init(&cpu->asids, cpuid_ebx(CPUID_SVM) - 1);
 	cpu->last_vmcb = NULL;
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
-	wrmsrl(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
+	wrmsrl(MSR_VM_HSAVE_PA, __sme_set(page_to_phys(cpu->hsave)));
 	return 0;
 }
 
@@ -108,7 +109,7 @@ static int svm_cpus_alloc(void)
 			svm_cpus_free();
 			return -ENOMEM;
 		}
-		cpu->host_vmcb_pa = page_to_phys(cpu->host_vmcb);
+		cpu->host_vmcb_pa = __sme_set(page_to_phys(cpu->host_vmcb));
 	}
 	return 0;
 }
