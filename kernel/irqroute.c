@@ -10,6 +10,7 @@
 
 #include <linux/limits.h>
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
@@ -192,6 +193,7 @@ int kvm_irq_routes_get(struct kvm *kvm, u32 gsi, struct kvm_irq_route *routes,
 
 	if (gsi >= t->nr_gsis)
 		return 0;
+	gsi = array_index_nospec(gsi, t->nr_gsis);
 	n = t->first[gsi + 1] - t->first[gsi];
 	memcpy(routes, &t->route[t->first[gsi]],
 	       min(n, max) * sizeof(*routes));
@@ -228,12 +230,15 @@ int kvm_set_irq(struct kvm *kvm, enum kvm_irq_source source, u32 gsi,
 
 	idx = srcu_read_lock(&kvm->irq_srcu);
 	t = routes_read(kvm);
-	for (i = gsi < t->nr_gsis ? t->first[gsi] : 0;
-	     gsi < t->nr_gsis && i < t->first[gsi + 1]; i++) {
+	if (gsi >= t->nr_gsis)
+		goto out;
+	gsi = array_index_nospec(gsi, t->nr_gsis);
+	for (i = t->first[gsi]; i < t->first[gsi + 1]; i++) {
 		r = route_drive(kvm, source, &t->route[i], level);
 		if (r >= 0)
 			ret = max(ret, 0) + r;
 	}
+out:
 	srcu_read_unlock(&kvm->irq_srcu, idx);
 	return ret;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Machine check banks of a vCPU: MSRs, and errors that user space raises. */
 #include <linux/bits.h>
+#include <linux/nospec.h>
 #include <linux/uaccess.h>
 
 #include <asm/processor-flags.h>
@@ -39,6 +40,13 @@ bool x86_is_mce_msr(struct x86_vcpu *v, u32 index)
 		index < MSR_MC0_CTL + BANK_MSRS * nr_banks(v));
 }
 
+/* Index into mce_banks of an MSR that is one of theirs, as a guest names it. */
+static u32 bank_msr(const struct x86_vcpu *v, u32 index)
+{
+	return array_index_nospec(index - MSR_MC0_CTL,
+				  BANK_MSRS * nr_banks(v));
+}
+
 int x86_mce_msr_get(struct x86_vcpu *v, u32 index, u64 *data)
 {
 	struct x86_msr_state *m = &v->msrs;
@@ -55,7 +63,7 @@ int x86_mce_msr_get(struct x86_vcpu *v, u32 index, u64 *data)
 		return m->mcg_cap & MCG_CTL_P ? MSR_OK : MSR_INVALID;
 	default:
 		/* x86_is_mce_msr() has bounded it */
-		*data = m->mce_banks[index - MSR_MC0_CTL];
+		*data = m->mce_banks[bank_msr(v, index)];
 		return MSR_OK;
 	}
 }
@@ -100,7 +108,7 @@ int x86_mce_msr_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
 		m->mcg_ctl = data;
 		return MSR_OK;
 	default:
-		return bank_set(v, index - MSR_MC0_CTL, data, host);
+		return bank_set(v, bank_msr(v, index), data, host);
 	}
 }
 
@@ -160,6 +168,7 @@ static long set_mce(struct x86_vcpu *v, const void __user *argp)
 		return -EFAULT;
 	if (mce.bank >= nr_banks(v) || !(mce.status & STATUS_VAL))
 		return -EINVAL;
+	mce.bank = array_index_nospec(mce.bank, nr_banks(v));
 	bank = &v->msrs.mce_banks[BANK_MSRS * mce.bank];
 	if (mce.status & STATUS_UC) {
 		/* Reporting switched off, for all banks or for this one. */

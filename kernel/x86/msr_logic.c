@@ -50,7 +50,8 @@ int mtrr_var_index(u32 msr)
 {
 	if (msr < MSR_MTRR_VAR_FIRST || msr >= MSR_MTRR_VAR_END)
 		return -1;
-	return msr - MSR_MTRR_VAR_FIRST;
+	return array_index_nospec(msr - MSR_MTRR_VAR_FIRST,
+				  MSR_MTRR_VAR_END - MSR_MTRR_VAR_FIRST);
 }
 
 bool mtrr_value_valid(u32 msr, u64 data, u8 maxphyaddr)
@@ -68,6 +69,21 @@ bool mtrr_value_valid(u32 msr, u64 data, u8 maxphyaddr)
 	if (mtrr_var_index(msr) & 1)
 		return !(data & ~(address | VAR_MASK_VALID));
 	return !(data & ~(address | 0xff)) && is_type(data & 0xff, MTRR_TYPES);
+}
+
+u64 spec_ctrl_bits(u32 ebx)
+{
+	u64 bits = 0;
+
+	if (ebx & BIT(14))
+		bits |= BIT_ULL(0);	/* IBRS */
+	if (ebx & BIT(15))
+		bits |= BIT_ULL(1);	/* STIBP */
+	if (ebx & BIT(24))
+		bits |= BIT_ULL(2);	/* SSBD */
+	if (ebx & BIT(28))
+		bits |= BIT_ULL(7);	/* PSFD */
+	return bits;
 }
 
 u64 msr_filter_bitmap_size(u32 nmsrs)

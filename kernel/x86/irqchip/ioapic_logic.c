@@ -104,6 +104,7 @@ static u32 read_register(const struct ioapic_logic *l)
 	}
 	if (l->regsel < REG_RTE || index >= 2 * IOAPIC_NR_PINS)
 		return 0;
+	index = array_index_nospec(index, 2 * IOAPIC_NR_PINS);
 	return l->rte[index / 2] >> (index & 1 ? 32 : 0);
 }
 
@@ -145,6 +146,7 @@ static u32 write_register(struct ioapic_logic *l, u32 value)
 		l->id = value >> 24 & 0xf;
 	if (l->regsel < REG_RTE || index >= 2 * IOAPIC_NR_PINS)
 		return 0;
+	index = array_index_nospec(index, 2 * IOAPIC_NR_PINS);
 	rte = l->rte[index / 2];
 	if (index & 1)
 		rte = (rte & U32_MAX) | (u64)value << 32;

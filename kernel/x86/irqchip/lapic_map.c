@@ -2,6 +2,7 @@
 /* Finding local APICs by destination, and delivering to them. */
 
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 
 #include "lapic.h"
@@ -235,7 +236,9 @@ static void physical_targets(const struct apic_map *map,
 		return;
 	t->mask_valid = true;
 	t->mask = irq->dest <= map->max_id;
-	t->set = apic_map_by_id(map) + (t->mask ? irq->dest : 0);
+	t->set = apic_map_by_id(map);
+	if (t->mask)
+		t->set += array_index_nospec(irq->dest, map->max_id + 1);
 }
 
 static void logical_targets(const struct apic_map *map,
@@ -256,6 +259,7 @@ static void logical_targets(const struct apic_map *map,
 	t->set = apic_map_by_id(map);
 	if (first > map->max_id)
 		return;		/* no such cluster: empty mask */
+	first = array_index_nospec(first, (u64)map->max_id + 1);
 	t->mask = irq->dest & 0xffff;
 	t->set += first;
 	if (map->max_id - first < 15)
