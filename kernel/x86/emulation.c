@@ -579,7 +579,7 @@ static int writes_done(struct x86_vcpu *v)
 	if (!v->io.step_pending)
 		return 1;
 	v->io.step_pending = false;
-	return x86_singlestep_done(v);
+	return trap_after(v, false);
 }
 
 static int complete_pio_out(struct kvm_vcpu *vcpu)

@@ -93,6 +93,19 @@ def test_ins_shrunk_while_away(cpu):
     assert cpu.gpr[m.RCX] == 1992 and cpu.peek(0x4000, 9) == b"abcdefgh\0"
 
 
+def test_ins_of_fewer_than_answered(cpu):
+    """What user space gave beyond the count of now goes nowhere."""
+    cpu.gpr[m.RDX], cpu.gpr[m.RDI], cpu.gpr[m.RCX] = USER_PORT, 0x4000, 8
+    cpu.decode(b"\xf3\x6c")
+    assert cpu.run().code == m.IO_NEEDED
+    cpu.pio[:8] = b"abcdefgh"
+    cpu.gpr[m.RCX] = 4
+    cpu.port_answered()
+    result = cpu.run()
+    assert result.code == m.OK and not result.rep_pending
+    assert cpu.gpr[m.RCX] == 0 and cpu.peek(0x4000, 6) == b"abcd\0\0"
+
+
 def test_ins_faults_before_the_port_is_read(cpu):
     cpu.page(0x4000, flags=m.READ_ONLY)
     cpu.gpr[m.RDX], cpu.gpr[m.RDI], cpu.gpr[m.RCX] = KERNEL_PORT, 0x4000, 4
@@ -187,4 +200,10 @@ def test_iopl_allows_all(user):
 def test_no_bitmap_there(user, change):
     for name, value in change.items():
         setattr(user.segment(m.TR), name, value)
+    assert user.step(b"\xec").vector == m.GP
+
+
+def test_tss_too_short_to_name_a_bitmap(user):
+    user.segment(m.TR).limit = 0x66
+    user.poke(0x2000, bytes(0x100))
     assert user.step(b"\xec").vector == m.GP
