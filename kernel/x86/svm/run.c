@@ -205,6 +205,24 @@ static noinstr void enter(struct svm_vcpu *svm, hpa_t host_pa)
 }
 
 /*
+ * The guest's SPEC_CTRL is added to the host's, as processors do that switch
+ * it by themselves: what protects the host stays on.
+ */
+static void spec_ctrl_switch(struct x86_vcpu *v, bool guest)
+{
+	u64 host;
+
+	/* The old interface to SSBD alone, by another MSR. */
+	x86_virt_spec_ctrl(v->msrs.spec_ctrl, guest);
+	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
+		return;
+	host = this_cpu_read(x86_spec_ctrl_current);
+	if (v->msrs.spec_ctrl & ~host)
+		wrmsrl(MSR_IA32_SPEC_CTRL,
+		       guest ? host | v->msrs.spec_ctrl : host);
+}
+
+/*
  * An event goes in while we single-step for the NMI window: the TF that is
  * ours would be saved on the guest's stack. Step later; the interrupt that we
  * send to ourselves ends the guest right after the delivery.
@@ -231,9 +249,9 @@ void svm_run(struct x86_vcpu *v)
 	load_registers(svm);
 	if (paranoid)
 		paranoid_check(svm);
-	x86_virt_spec_ctrl(v->msrs.spec_ctrl, true);
+	spec_ctrl_switch(v, true);
 	enter(svm, sc->host_vmcb_pa);
-	x86_virt_spec_ctrl(v->msrs.spec_ctrl, false);
+	spec_ctrl_switch(v, false);
 	c->clean = c->exit_code == SVM_EXIT_INVALID ? 0 : ALL_CLEAN;
 	/* Only now have the flushes happened: an entry may be called off. */
 	if (c->exit_code != SVM_EXIT_INVALID) {
