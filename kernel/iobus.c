@@ -200,6 +200,9 @@ int kvm_io_bus_register(struct kvm *kvm, enum kvm_bus bus, gpa_t addr,
 		return -ENOMEM;
 	rcu_assign_pointer(kvm->buses[bus], new);
 	call_srcu(&kvm->srcu, &old->rcu, bus_free_rcu);
+	/* Bounds the copies that wait for their readers. */
+	if (new->nr % 64 == 0)
+		synchronize_srcu_expedited(&kvm->srcu);
 	return 0;
 }
 

@@ -144,7 +144,8 @@ static int ioapic_mmio_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev,
 	memcpy(&word, val, min_t(int, len, sizeof(word)));
 	spin_lock_irqsave(&ioapic->lock, flags);
 	unmasked = ioapic_logic_write(&ioapic->logic, addr - IOAPIC_BASE, word);
-	publish_entries(ioapic);
+	if (addr - IOAPIC_BASE == 0x10)
+		publish_entries(ioapic);
 	spin_unlock_irqrestore(&ioapic->lock, flags);
 	for (pin = 0; pin < IOAPIC_NR_PINS; pin++)
 		if (unmasked >> pin & 1)

@@ -477,16 +477,31 @@ static long get_state(struct x86_vcpu *v, struct kvm_lapic_state *state,
 {
 	struct lapic *apic = v->lapic;
 
+	/* An expiry not yet looked at belongs in IRR, to move with it. */
+	x86_lapic_timer_fired(v);
 	lapic_state_get(&apic->logic, lapic_timer_read(apic),
 			to_x86_vm(v->vcpu.kvm)->x2apic_format, state);
 	return copy_to_user(argp, state, sizeof(*state)) ? -EFAULT : 0;
+}
+
+/* Go on where the state that was put in stopped. */
+static void restart_timer(struct lapic *apic)
+{
+	u32 count = lapic_get(&apic->logic, LAPIC_TMCCT);
+
+	lapic_put(&apic->logic, LAPIC_TMCCT, 0);
+	if (lapic_timer_mode(&apic->logic) == LAPIC_TIMER_DEADLINE) {
+		x86_lapic_set_tscdeadline(apic->v, apic->tsc_deadline);
+	} else {
+		apic->tsc_deadline = 0;
+		lapic_timer_start(apic, count);
+	}
 }
 
 static long set_state(struct x86_vcpu *v, struct kvm_lapic_state *state,
 		      const void __user *argp)
 {
 	struct lapic *apic = v->lapic;
-	u32 count;
 	int ret;
 
 	if (copy_from_user(state, argp, sizeof(*state)))
@@ -497,9 +512,7 @@ static long set_state(struct x86_vcpu *v, struct kvm_lapic_state *state,
 			      to_x86_vm(v->vcpu.kvm)->x2apic_format, state);
 	if (ret)
 		return ret;
-	count = lapic_get(&apic->logic, LAPIC_TMCCT);
-	lapic_put(&apic->logic, LAPIC_TMCCT, 0);
-	lapic_timer_start(apic, count);
+	restart_timer(apic);
 	apic_map_rebuild(to_x86_vm(v->vcpu.kvm));
 	look_again(v);
 	return 0;

@@ -243,8 +243,6 @@ static u32 lvt_sanitize(const struct lapic_logic *l, u32 reg, u32 value)
 	if (reg == LAPIC_LVT_TIMER && (value & LAPIC_LVT_MODE_MASK) ==
 				      LAPIC_LVT_MODE_MASK)
 		value &= ~LAPIC_LVT_MODE_MASK;	/* reserved: as one-shot */
-	if (!lapic_sw_enabled(l))
-		value |= LAPIC_LVT_MASKED;
 	return value;
 }
 
@@ -259,7 +257,9 @@ u32 lapic_logic_read(const struct lapic_logic *l, u32 reg, u32 tmcct)
 	case LAPIC_SELF_IPI:
 		return 0;	/* write only */
 	default:
-		return reg < KVM_APIC_REG_SIZE ? lapic_get(l, reg) : 0;
+		if (reg >= KVM_APIC_REG_SIZE)
+			return 0;
+		return lapic_get(l, array_index_nospec(reg, KVM_APIC_REG_SIZE));
 	}
 }
 
@@ -268,6 +268,8 @@ static u32 write_lvt(struct lapic_logic *l, u32 reg, u32 value)
 	u32 old = lapic_get(l, reg);
 
 	value = lvt_sanitize(l, reg, value);
+	if (!lapic_sw_enabled(l))
+		value |= LAPIC_LVT_MASKED;
 	lapic_put(l, reg, value);
 	if (reg == LAPIC_LVT_TIMER && (old ^ value) & LAPIC_LVT_MODE_MASK)
 		return LAPIC_DO_DISARM;
@@ -593,7 +595,11 @@ void lapic_state_get(const struct lapic_logic *l, u32 tmcct, bool dest32,
 		state_put(state, LAPIC_ID, l->x2apic_id << 24);
 }
 
-/* Values that no guest could have written must not get in this way. */
+/*
+ * Values that no register can hold must not get in this way. But an LVT may
+ * be open while the APIC is disabled by software, as it is after RESET: VMMs
+ * wire LINT0 to the PIC like that before the guest runs.
+ */
 static void state_sanitize(struct lapic_logic *l)
 {
 	unsigned int i;

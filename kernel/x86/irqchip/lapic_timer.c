@@ -64,14 +64,15 @@ void lapic_timer_start(struct lapic *apic, u32 count)
 	/* A tick that is due already happened before this write. */
 	x86_lapic_timer_fired(apic->v);
 	lapic_timer_cancel(apic);
-	if (!period || !count)
+	if (!period)
 		return;
 	if (mode == LAPIC_TIMER_PERIODIC) {
 		period = max(period, x86_min_timer_period_us * 1000ULL);
 		apic->period_ns = period;
-		first = min(first, period);
-		if (count == lapic_get(l, LAPIC_TMICT))
+		if (!count || count >= lapic_get(l, LAPIC_TMICT))
 			first = period;
+	} else if (!count) {
+		return;		/* a shot that has gone off */
 	}
 	start_in(apic, first);
 }

@@ -360,6 +360,15 @@ def test_any_state_settles_at_once(lib: ctypes.CDLL, raw: bytes, x2apic: bool, d
     assert apic.read(VERSION) == 0x50014
 
 
+def test_lint0_may_be_opened_before_the_guest_runs(lib: ctypes.CDLL) -> None:
+    """kvmtool wires LINT0 to the PIC while the APIC is still disabled by software."""
+    apic = Lapic(lib, 0, bsp=False)
+    state = bytearray(apic.get())
+    state[LINT0:LINT0 + 4] = (EXTINT << 8).to_bytes(4, "little")
+    assert apic.set(bytes(state)) == 0
+    assert apic.read(SVR) == 0xff and apic.read(LINT0) == EXTINT << 8
+
+
 def test_id_formats(x2: Lapic, lib: ctypes.CDLL) -> None:
     """KVM_CAP_X2APIC_API: 32-bit IDs with it, bits 31:24 without."""
     small = Lapic(lib, 0x12, x2apic=True)

@@ -7,6 +7,7 @@
 
 #define CASES(X)							\
 	X(pit_ticks_through_pic) X(pit_reinjects) X(pit_one_shot)	\
+	X(pic_through_lint0_of_user_space)				\
 	X(lapic_timer) X(lapic_timer_survives_set)			\
 	X(lapic_page_moves) X(logical_destinations)			\
 	X(priorities_hold_interrupts) X(x2apic_registers)		\
@@ -16,7 +17,8 @@
 	X(routes) X(irqfd_message) X(irqfd_line) X(irqfd_resample)	\
 	X(irqfd_bad_arguments) X(ioeventfd_forms)			\
 	X(ioeventfd_bad_arguments) X(coalesced_writes)			\
-	X(coalesced_limit) X(coalesced_hostile_ring) X(storm_of_changes)
+	X(coalesced_limit) X(coalesced_hostile_ring)		\
+	X(coalesced_ring_full) X(storm_of_changes)
 
 #define X(name) void name(void);
 CASES(X)

@@ -58,6 +58,28 @@ void pit_one_shot(void)
 	vm_free(vm);
 }
 
+/* As kvmtool starts: LINT0 opened by SET_LAPIC, the guest never touches it. */
+void pic_through_lint0_of_user_space(void)
+{
+	struct vm *vm = vm_new(CHIPS_KERNEL, 1);
+	struct kvm_lapic_state lapic;
+	uint32_t extint = 0x700, closed = 0x10700;
+
+	vm_eoi(vm, 0x23, EOI_MASTER);
+	must_ioctl(vm->cpu[0].fd, KVM_GET_LAPIC, &lapic, "GET_LAPIC");
+	memcpy(lapic.regs + 0x350, &closed, 4);
+	must_ioctl(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic, "SET_LAPIC");
+	RUN(vm, PIC_INIT(1 << 3));
+	vm_line(vm, 3, 1);
+	RUN(vm, { STI }, { CLI });
+	CHECK(vm_count(vm, 0x23) == 0);
+	memcpy(lapic.regs + 0x350, &extint, 4);
+	must_ioctl(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic, "SET_LAPIC");
+	RUN(vm, { WAIT, COUNTS + 0x23 * 4, 1 });
+	CHECK(vm_count(vm, 0x23) == 1);
+	vm_free(vm);
+}
+
 void lapic_timer(void)
 {
 	struct vm *vm = vm_new(CHIPS_KERNEL, 1);
@@ -359,5 +381,11 @@ void lapic_timer_survives_set(void)
 	must_ioctl(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic, "SET_LAPIC");
 	RUN(vm, { WAIT, COUNTS + 0x41 * 4, 5 });
 	CHECK(vm_count(vm, 0x41) >= 5);
+	vm_eoi(vm, 0x42, EOI_LAPIC);
+	RUN(vm, { WRITE32, LAPIC(0x320), 0x40042 }, { DEADLINE, 100000000 });
+	must_ioctl(vm->cpu[0].fd, KVM_GET_LAPIC, &lapic, "GET_LAPIC");
+	must_ioctl(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic, "SET_LAPIC");
+	RUN(vm, { WAIT, COUNTS + 0x42 * 4, 1 });
+	CHECK(vm_count(vm, 0x42) == 1);
 	vm_free(vm);
 }

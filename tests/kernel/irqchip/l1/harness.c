@@ -166,6 +166,14 @@ static void enable_split(struct vm *vm)
 	must_ioctl(vm->fd, KVM_ENABLE_CAP, &cap, "SPLIT_IRQCHIP");
 }
 
+static volatile sig_atomic_t time_is_up;
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+	time_is_up = 1;
+}
+
 static void wake(int signal)
 {
 	(void)signal;
@@ -181,6 +189,8 @@ struct vm *vm_new(enum chips chips, int ncpus)
 	int i;
 
 	signal(SIGUSR1, wake);
+	sigaction(SIGALRM, &(struct sigaction) { .sa_handler = on_alarm },
+		  NULL);
 	vm->kvm = open("/dev/kvm", O_RDWR);
 	vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
 	vm->memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE,
@@ -279,6 +289,39 @@ static bool handle_exit(struct vcpu *v)
 	}
 }
 
+/* A script that waits for ever: say for what, and where its interrupt is. */
+static void give_up(struct vcpu *v)
+{
+	struct kvm_ioapic_state *io;
+	struct kvm_lapic_state lapic;
+	struct kvm_irqchip chip = { .chip_id = 2 };
+	struct kvm_mp_state mp;
+	struct kvm_regs regs;
+	uint32_t reg, word;
+	int i;
+
+	ioctl(v->fd, KVM_GET_REGS, &regs);
+	ioctl(v->fd, KVM_GET_MP_STATE, &mp);
+	ioctl(v->fd, KVM_GET_LAPIC, &lapic);
+	printf("FAIL no end: rip %#llx rflags %#llx script %#llx a %#llx b %#llx mp %u exit %u\n",
+	       regs.rip, regs.rflags, regs.rsi, regs.rdx, regs.rax, mp.mp_state,
+	       v->run->exit_reason);
+	for (reg = 0; reg < 0x400; reg += 16) {
+		memcpy(&word, lapic.regs + reg, 4);
+		if (word)
+			printf("note LAPIC %#x: %#x\n", reg, word);
+	}
+	if (ioctl(v->vm->fd, KVM_GET_IRQCHIP, &chip) == 0) {
+		io = &chip.chip.ioapic;
+		printf("note IOAPIC irr %#x\n", io->irr);
+		for (i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
+			if (io->redirtbl[i].bits != 0x10000)
+				printf("note IOAPIC pin %d: %#llx\n", i,
+				       io->redirtbl[i].bits);
+	}
+	exit(1);
+}
+
 static void run_until_end(struct vcpu *v)
 {
 	while (!v->stop) {
@@ -286,6 +329,8 @@ static void run_until_end(struct vcpu *v)
 
 		if (ret == -EAGAIN)
 			v->again++;
+		if (time_is_up)
+			give_up(v);
 		if (ret == -EINTR || ret == -EAGAIN)
 			continue;
 		if (ret < 0) {

@@ -31,7 +31,7 @@ int main(int argc, char **argv)
 		if (!wanted(argc, argv, cases[i].name))
 			continue;
 		failures = 0;
-		alarm(60);	/* a guest that waits for ever ends the run */
+		alarm(20);	/* a guest that waits for ever ends the run */
 		cases[i].run();
 		alarm(0);
 		printf("%s %s\n", failures ? "failed" : "ok", cases[i].name);
