@@ -740,13 +740,15 @@ static void slots(void)
 	struct guest *g = guest_on(data, pages);
 	struct vcpu *c = &g->cpu[0];
 	uint64_t to = DATA_GPA + 4 * HUGE;
+	int i;
 
 	one_pass(g, COUNT, pages);
 	check(!guest_slot(g, 1, 0, to, bytes, data));
 	one_pass(g, LOAD, pages);
 	check(c->mmio_reads >= pages);
 	check(c->mmio_addr == DATA_GPA + (pages - 1) * PAGE);
-	c->control->base = to;
+	for (i = 0; i < g->ncpus; i++)
+		g->cpu[i].control->base = to;
 	c->mmio_reads = 0;
 	one_pass(g, CHECK, pages);
 	check(!c->mmio_reads);
@@ -778,6 +780,44 @@ static void slot_stress(void)
 		check(!guest_slot(g, 2 + i % 5, 0, 0, 0, NULL));
 	}
 	finish(g);
+}
+
+/* Huge pages below are used as such: a fault for 512 pages, not for each. */
+static void huge_faults(void)
+{
+	static const char counter[] = "/sys/kernel/debug/kvm/pf_fixed";
+	uint8_t *data = map_data(4 * HUGE);
+	struct guest *g;
+	long faults;
+
+	check(!madvise(data, 4 * HUGE, MADV_HUGEPAGE));
+	g = guest_on(data, 2048);
+	faults = read_number(counter, "");
+	if (smaps(data, "AnonHugePages:") < 8192 || faults < 0)
+		skip("no transparent huge pages, or no %s", counter);
+	one_pass(g, COUNT, 2048);
+	faults = read_number(counter, "") - faults;
+	printf("huge: %ld faults for 2048 pages\n", faults);
+	if (faults < 4 || faults > 32)
+		die("%ld faults for 4 huge pages", faults);
+	guest_free(g);
+}
+
+/* KVM_TRANSLATE: linear to guest-physical, through the guest's tables. */
+static void translate(void)
+{
+	struct guest *g = guest_on(map_data(HUGE), 512);
+	struct kvm_translation t = { .linear_address = DATA_GPA + 0x12345 };
+
+	check(!ioctl(g->cpu[0].fd, KVM_TRANSLATE, &t));
+	check(t.valid && t.physical_address == DATA_GPA + 0x12345);
+	t.linear_address = 3UL << 30;
+	check(!ioctl(g->cpu[0].fd, KVM_TRANSLATE, &t));
+	check(!t.valid);
+	t.linear_address = 1UL << 47;	/* not canonical */
+	check(!ioctl(g->cpu[0].fd, KVM_TRANSLATE, &t));
+	check(!t.valid);
+	guest_free(g);
 }
 
 static void errnos(void)
@@ -859,7 +899,9 @@ static const struct {
 	{ "fork", fork_cow }, { "hugetlb", hugetlb },
 	{ "userfault", userfault }, { "rofile", rofile },
 	{ "sharedfile", shared_file }, { "dirtylog", dirty_log },
-	{ "slots", slots }, { "slotstress", slot_stress }, { "errnos", errnos },
+	{ "huge", huge_faults }, { "slots", slots },
+	{ "slotstress", slot_stress }, { "errnos", errnos },
+	{ "translate", translate },
 };
 
 static void run_named(const char *name)

@@ -14,15 +14,17 @@ from lib import tree
 
 pytestmark = pytest.mark.module
 
-SCENARIOS = ["plain", "errnos", "slots", "slotstress", "dirtylog", "swap", "ksm", "migrate", "thp",
-             "dontneed", "fork", "hugetlb", "userfault", "rofile", "sharedfile"]
-TWO_CPUS = ["plain", "dontneed", "fork", "swap", "thp", "slotstress", "dirtylog"]
+SCENARIOS = ["plain", "errnos", "translate", "slots", "slotstress", "dirtylog", "swap", "ksm",
+             "migrate", "huge", "thp", "dontneed", "fork", "hugetlb", "userfault", "rofile",
+             "sharedfile"]
+TWO_CPUS = ["plain", "slots", "dontneed", "fork", "swap", "thp", "slotstress", "dirtylog"]
 PARAMETERS = "/sys/module/kvm/parameters"
 BREAK_NPT_FLUSH = 1
 
 # Swap space, and a file system with writeback, on RAM disks.
 PREPARE = """
 set -e
+mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
 grep -q /dev/ram0 /proc/swaps && exit 0
 modprobe brd rd_nr=2 rd_size=65536
 mkswap /dev/ram0 >/dev/null
@@ -68,6 +70,16 @@ def test_two_vcpus_share_it(l1_tree, program, scenario):
     before = paranoid_lines(l1_tree)
     assert f"ok {scenario}" in run(l1_tree, program, "-c", "2", scenario)
     assert paranoid_lines(l1_tree) == before
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("scenario", TWO_CPUS)
+def test_two_vcpus_on_two_cpus(labs, program, scenario):
+    l1 = labs.get("tree", cpus=2, parameters={"kvm.paranoid": "1"})
+    l1.trouble()
+    assert f"ok {scenario}" in run(l1, program, "-c", "2", scenario)
+    assert not paranoid_lines(l1)
+    assert not l1.trouble()
 
 
 @pytest.mark.full
