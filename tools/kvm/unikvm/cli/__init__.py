@@ -3,6 +3,7 @@
 
 import argparse
 import importlib
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -57,6 +58,9 @@ def call(verb: str, words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"unikvm {verb}", description=VERBS[verb],
                                      allow_abbrev=False)
     module.add_arguments(parser)
+    # Politely ended, too, we clean up behind us.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         return module.main(parser.parse_args(words))
     except UsageError as error:

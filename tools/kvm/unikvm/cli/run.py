@@ -123,6 +123,10 @@ def own_initrd(kernel: kernels.Kernel, command: str | None, stdin: bytes) -> Pat
                                       os.environ.get("TERM", "linux"))
     folder = places.cache_dir() / "runs"
     folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.initrd"):
+        # What a killed run left; a live one's process exists.
+        if not Path("/proc", old.stem).exists():
+            old.unlink(missing_ok=True)
     path = folder / f"{os.getpid()}.initrd"
     initramfs.write_whole(path, base + extra)
     return path

@@ -24,7 +24,7 @@ from pathlib import Path
 from unikvm.lab import LabError, agent, guard, places
 
 BOOT_LIMIT = 180.0   # seconds until the agent's hello; an idle host needs 10
-SILENCE_LIMIT = 60.0  # seconds without an answer to a ping before L1 counts as wedged
+SILENCE_LIMIT = 90.0  # seconds without an answer to a ping before L1 counts as wedged
 PING_EVERY = 5.0
 
 # Directories over which virtme-ng's init mounts an empty tmpfs.

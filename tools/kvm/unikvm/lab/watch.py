@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-TAIL_LINES = 12
+TAIL_LINES = 40
 
 
 class Tail:
