@@ -175,8 +175,6 @@ static void model_changed(struct x86_vcpu *v)
 			   cpuid_efer_reserved(c->entries, c->nent);
 	c->xcr0_supported = guest_xcr0_supported(c);
 	c->pv_features = cpuid_pv_features(c->entries, c->nent);
-	c->vendor_zeroes_unknown = cpuid_vendor_zeroes_unknown(c->entries,
-							       c->nent);
 	x86_cpuid_update_runtime(v);
 	x86_ops->cpuid_changed(v);
 }
@@ -190,7 +188,6 @@ void x86_cpuid_init(struct x86_vcpu *v)
 	c->cr4_reserved = x86_host.cr4_reserved;
 	c->efer_reserved = x86_host.efer_reserved;
 	c->xcr0_supported = x86_host.guest_xcr0;
-	c->vendor_zeroes_unknown = true;
 }
 
 void x86_cpuid_free(struct x86_vcpu *v)

@@ -37,9 +37,9 @@
 	B(CPUID_8000_0001_EDX_RDTSCP) | B(CPUID_8000_0001_EDX_LM) |	\
 	B(30) | B(31))
 #define MASK_8000_0007_EDX B(8)			/* invariant TSC */
-/* No IBRS, STIBP, SSBD, PSFD (14, 15, 24, 28): SPEC_CTRL is not switched. */
 #define MASK_8000_0008_EBX (B(0) | B(2) | B(9) | B(CPUID_8000_0008_EBX_IBPB) | \
-	B(26))
+	B(CPUID_8000_0008_EBX_IBRS) | B(CPUID_8000_0008_EBX_STIBP) |	\
+	B(CPUID_8000_0008_EBX_SSBD) | B(26) | B(CPUID_8000_0008_EBX_PSFD))
 #define MASK_8000_0021_EAX (B(0) | B(CPUID_8000_0021_EAX_LFENCE_RDTSC) | B(6))
 
 /* Instructions on registers that only these XCR0 components hold. */

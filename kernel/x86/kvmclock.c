@@ -406,7 +406,9 @@ void x86_steal_time_update(struct x86_vcpu *v)
 	page.version = next_odd_version(page.version);
 	page.preempted = 0;
 	page.flags = 0;
-	page.steal += delay - v->pv.steal_last;
+	/* Another thread runs the vCPU now: its past is not the guest's. */
+	if (delay > v->pv.steal_last)
+		page.steal += delay - v->pv.steal_last;
 	v->pv.steal_last = delay;
 	kvm_write_guest(kvm, gpa + offsetof(struct steal_page, version),
 			&page.version, sizeof(page.version));
@@ -464,8 +466,9 @@ int x86_pv_msr_get(struct x86_vcpu *v, u32 index, u64 *data)
 	switch (index) {
 	case MSR_WALL_CLOCK:
 	case MSR_WALL_CLOCK_NEW:
-		*data = vm->wall_clock_gpa == INVALID_GPA ?
-			0 : vm->wall_clock_gpa;
+		*data = READ_ONCE(vm->wall_clock_gpa);
+		if (*data == INVALID_GPA)
+			*data = 0;
 		return 0;
 	case MSR_STEAL_TIME:
 		*data = v->pv.steal_msr;
@@ -485,7 +488,7 @@ int x86_pv_msr_set(struct x86_vcpu *v, u32 index, u64 data)
 	switch (index) {
 	case MSR_WALL_CLOCK:
 	case MSR_WALL_CLOCK_NEW:
-		vm->wall_clock_gpa = data;
+		WRITE_ONCE(vm->wall_clock_gpa, data);
 		if (data)
 			wall_clock_write(&vm->kvm, data);
 		return 0;

@@ -5,6 +5,7 @@
 
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
+#include <asm/processor.h>
 #include <asm/tsc.h>
 
 #include "cpuid_logic.h"
@@ -17,6 +18,7 @@
 #define MSR_PV_SYSTEM_TIME	0x12
 #define MSR_APIC_BASE		0x1b
 #define MSR_TSC_ADJUST		0x3b
+#define MSR_SPEC_CTRL		0x48
 #define MSR_PRED_CMD		0x49
 #define MSR_UCODE_REV		0x8b
 #define MSR_PLATFORM		0xce
@@ -213,6 +215,22 @@ static int time_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
 	return MSR_UNKNOWN;
 }
 
+/*
+ * What the guest may switch on, by its own CPUID; user space restores state
+ * within what the host has. 0: there is no such MSR.
+ */
+static u64 spec_ctrl_allowed(struct x86_vcpu *v, bool host)
+{
+	const struct kvm_cpuid_entry2 *e;
+
+	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
+		return 0;
+	if (host)
+		return spec_ctrl_bits(cpuid_ebx(0x80000008));
+	e = x86_cpuid_find(v, 0x80000008, 0);
+	return e ? spec_ctrl_bits(e->ebx & cpuid_ebx(0x80000008)) : 0;
+}
+
 static int system_get(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 {
 	struct x86_vm *vm = to_x86_vm(v->vcpu.kvm);
@@ -224,6 +242,9 @@ static int system_get(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 	case MSR_EFER:
 		*data = v->efer;
 		return MSR_OK;
+	case MSR_SPEC_CTRL:
+		*data = v->msrs.spec_ctrl;
+		return spec_ctrl_allowed(v, host) ? MSR_OK : MSR_INVALID;
 	case MSR_UCODE_REV:
 		*data = v->msrs.microcode;
 		return MSR_OK;
@@ -289,6 +310,16 @@ static int de_cfg_set(struct x86_vcpu *v, u64 data, bool host)
 	return MSR_OK;
 }
 
+static int spec_ctrl_set(struct x86_vcpu *v, u64 data, bool host)
+{
+	u64 allowed = spec_ctrl_allowed(v, host);
+
+	if (!allowed || data & ~allowed)
+		return MSR_INVALID;
+	v->msrs.spec_ctrl = data;	/* in force from the next entry */
+	return MSR_OK;
+}
+
 /* Indirect branch prediction barrier, for the guest on this very CPU. */
 static int pred_cmd_set(struct x86_vcpu *v, u64 data, bool host)
 {
@@ -311,6 +342,8 @@ static int system_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
 		return (host ? x86_set_efer_host(v, data) :
 			       x86_set_efer(v, data)) ?
 			MSR_INVALID : MSR_OK;
+	case MSR_SPEC_CTRL:
+		return spec_ctrl_set(v, data, host);
 	case MSR_PRED_CMD:
 		return pred_cmd_set(v, data, host);
 	case MSR_UCODE_REV:
@@ -493,6 +526,7 @@ void x86_msr_reset(struct x86_vcpu *v, bool init)
 	memset(m->mtrr_var, 0, sizeof(m->mtrr_var));
 	m->tsc_adjust = 0;
 	m->hwcr = 0;
+	m->spec_ctrl = 0;
 	x86_msr_feature(MSR_UCODE_REV, &m->microcode);
 	x86_msr_feature(MSR_DE_CFG, &m->de_cfg);
 	x86_mce_reset(v);

@@ -31,7 +31,8 @@ static const u32 saved_msrs[] = {
 /* Saved only where the host or this build has them. */
 #define MSR_TSC_AUX_INDEX	0xc0000103
 #define MSR_STEAL_INDEX		0x4b564d03
-#define MAX_SAVED		(ARRAY_SIZE(saved_msrs) + 2)
+#define MSR_SPEC_CTRL_INDEX	0x48
+#define MAX_SAVED		(ARRAY_SIZE(saved_msrs) + 3)
 
 static const u32 feature_msrs[] = {
 	0x8b,					/* UCODE_REV */
@@ -64,6 +65,8 @@ static u32 saved_list(u32 *list)
 		list[nr++] = MSR_TSC_AUX_INDEX;
 	if (IS_ENABLED(CONFIG_SCHED_INFO))
 		list[nr++] = MSR_STEAL_INDEX;
+	if (boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
+		list[nr++] = MSR_SPEC_CTRL_INDEX;
 	return nr;
 }
 

@@ -26,6 +26,11 @@ int mtrr_var_index(u32 msr);
 bool mtrr_value_valid(u32 msr, u64 data, u8 maxphyaddr);
 bool pat_value_valid(u64 data);
 
+/* ---- SPEC_CTRL ---- */
+
+/* Bits of it that exist with these features; APM vol. 3, 80000008 ebx. */
+u64 spec_ctrl_bits(u32 ebx);
+
 /* ---- KVM_X86_SET_MSR_FILTER ---- */
 
 struct msr_filter_range {

@@ -73,7 +73,6 @@ struct x86_cpuid {
 	u64 efer_reserved;
 	u64 xcr0_supported;	/* guest XCR0 may have these bits */
 	u32 pv_features;	/* KVM's feature leaf (40000001) eax */
-	bool vendor_zeroes_unknown;	/* AMD: unknown leaves answer zeros */
 };
 
 /* Completion of an exit to user space, run at the next KVM_RUN. */
@@ -115,10 +114,6 @@ struct x86_msr_state {
 	u64 microcode;
 	u64 spec_ctrl;
 	u64 tsc_aux;
-	u64 smbase;
-	u64 xss;
-	u64 arch_capabilities;
-	u64 feat_ctl;
 	u64 hwcr;		/* c0010015 */
 	u64 de_cfg;		/* c0011029 */
 };
@@ -188,7 +183,6 @@ struct x86_vcpu {
 	u32 guest_debug;		/* KVM_GUESTDBG_* */
 	u64 guest_debug_dr7;
 	u64 guest_debug_db[4];
-	unsigned long singlestep_rip;
 
 	/* TSC: guest = host + tsc_offset (no scaling here). */
 	u64 tsc_offset;

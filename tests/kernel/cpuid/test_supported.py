@@ -28,9 +28,7 @@ FORBIDDEN = {
     "SKINIT": (0x80000001, 0, m.ECX, 12), "LWP": (0x80000001, 0, m.ECX, 15),
     "PERFCTR_CORE": (0x80000001, 0, m.ECX, 23), "BPEXT": (0x80000001, 0, m.ECX, 26),
     "MWAITX": (0x80000001, 0, m.ECX, 29),
-    "RDPRU": (0x80000008, 0, m.EBX, 4), "IBRS": (0x80000008, 0, m.EBX, 14),
-    "STIBP_AMD": (0x80000008, 0, m.EBX, 15), "SSBD": (0x80000008, 0, m.EBX, 24),
-    "VIRT_SSBD": (0x80000008, 0, m.EBX, 25), "PSFD": (0x80000008, 0, m.EBX, 28),
+    "RDPRU": (0x80000008, 0, m.EBX, 4), "VIRT_SSBD": (0x80000008, 0, m.EBX, 25),
 }
 
 # What a Linux guest needs, or what the lab's tests use; shown where the host has it.
@@ -48,7 +46,8 @@ PASSED = {
     "GBPAGES": (0x80000001, 0, m.EDX, 26), "RDTSCP": (0x80000001, 0, m.EDX, 27),
     "LM": (0x80000001, 0, m.EDX, 29), "LAHF": (0x80000001, 0, m.ECX, 0),
     "INVTSC": (0x80000007, 0, m.EDX, 8), "CLZERO": (0x80000008, 0, m.EBX, 0),
-    "IBPB": (0x80000008, 0, m.EBX, 12), "LFENCE_RDTSC": (0x80000021, 0, m.EAX, 2),
+    "IBPB": (0x80000008, 0, m.EBX, 12), "IBRS": (0x80000008, 0, m.EBX, 14),
+    "STIBP": (0x80000008, 0, m.EBX, 15), "SSBD": (0x80000008, 0, m.EBX, 24), "LFENCE_RDTSC": (0x80000021, 0, m.EAX, 2),
 }
 
 FORCED = {"X2APIC": (1, 0, m.ECX, 21), "HYPERVISOR": (1, 0, m.ECX, 31),
@@ -106,7 +105,7 @@ def test_an_epyc(cpuid):
         (0x80000005, 0): m.EPYC[0x80000005, 0],
         (0x80000006, 0): m.EPYC[0x80000006, 0],
         (0x80000007, 0): (0, 0, 0, 0x100),
-        (0x80000008, 0): (0x3030, 0x1205, 0, 0),
+        (0x80000008, 0): (0x3030, 0x1100d205, 0, 0),
         (0x8000001d, 0): (0x121, 0x01c0003f, 0x3f, 0),
         (0x8000001e, 0): (0, 0, 0, 0),
         (0x80000021, 0): (0x45, 0, 0, 0),
@@ -133,7 +132,7 @@ def test_masks_are_these(cpuid):
         (7, 0, m.EDX): hex(0x00804110), (7, 1, m.EAX): hex(0x00801c30),
         (0xd, 1, m.EAX): hex(0x7), (0x80000001, 0, m.ECX): hex(0x006109f1),
         (0x80000001, 0, m.EDX): hex(0xefd3fbff), (0x80000007, 0, m.EDX): hex(0x100),
-        (0x80000008, 0, m.EBX): hex(0x04001205), (0x80000021, 0, m.EAX): hex(0x45),
+        (0x80000008, 0, m.EBX): hex(0x1500d205), (0x80000021, 0, m.EAX): hex(0x45),
     }
 
 

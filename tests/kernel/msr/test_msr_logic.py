@@ -30,6 +30,8 @@ def msr(logic):
     for name in ("mtrr_fixed_index", "mtrr_var_index"):
         getattr(logic, name).argtypes = [c_uint32]
         getattr(logic, name).restype = c_int
+    logic.spec_ctrl_bits.argtypes = [c_uint32]
+    logic.spec_ctrl_bits.restype = c_uint64
     logic.pat_value_valid.argtypes = [c_uint64]
     logic.pat_value_valid.restype = c_bool
     logic.msr_filter_bitmap_size.argtypes = [c_uint32]
@@ -99,6 +101,14 @@ def test_pat_of_reset_and_of_linux(msr):
     assert msr.pat_value_valid(0x0007040600070406)
     assert msr.pat_value_valid(0x0407050600070106)
     assert not msr.pat_value_valid(0x0007040600070402)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_spec_ctrl_bits(msr, ebx):
+    """APM vol. 3, 80000008 ebx: IBRS, STIBP, SSBD and PSFD, and their bits in the MSR."""
+    bits = {14: 0, 15: 1, 24: 2, 28: 7}
+    assert msr.spec_ctrl_bits(ebx) == sum(1 << to for bit, to in bits.items() if ebx >> bit & 1)
 
 
 @pytest.mark.parametrize("n, size", [(0, 0), (1, 8), (64, 8), (65, 16), (0x3000, 0x600),
