@@ -162,11 +162,12 @@ int x86_emulate_hlt(struct x86_vcpu *v)
 	int ret = x86_skip_insn(v);
 
 	v->vcpu.stat.halt_exits++;
-	if (ret <= 0)
+	/* A debugger's step past the HLT (0, KVM_EXIT_DEBUG) halts all the same. */
+	if (ret != 1 && (ret || v->vcpu.run->exit_reason != KVM_EXIT_DEBUG))
 		return ret;
 	if (irqchip_in_kernel(v)) {
 		v->mp_state = KVM_MP_STATE_HALTED;
-		return 1;
+		return ret;
 	}
 	v->vcpu.run->exit_reason = KVM_EXIT_HLT;
 	return 0;

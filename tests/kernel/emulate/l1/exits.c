@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Runs short pieces of guest code over the KVM ABI and prints every exit.
+ *
+ * Standard input holds one case a line: NAME MODE CODE [REG=VALUE]... with MODE
+ * 16, 32 or 64, CODE in hex. The code runs at 1000 and ends with HLT. Exceptions
+ * arrive at HLTs at 5000 + 16 * vector. Besides registers: at=ADDRESS moves the
+ * code, step=1 single-steps, moverip=ADDRESS moves RIP at the first exit.
+ * Memory: RAM 0..9ffff and 100000..1fffff, read-only slot c0000..cffff; the rest
+ * is user space's, and answers reads with bytes that count up. At the end come
+ * the registers that changed, and the bytes at 7000 that are not 0.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <unikvm/kvm.h>
+
+#define RAM		0x200000
+#define CODE		0x1000
+#define GDT		0x3000
+#define IDT		0x4000
+#define HANDLERS	0x5000
+#define PAGE_TABLES	0x10000
+#define WINDOW		0x7000	/* 16 bytes that the trace shows */
+#define MAX_EXITS	60
+#define PATIENCE	10	/* seconds, for one case */
+#define NR_REGS		18
+
+static const char *const reg_names[NR_REGS] = {
+	"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp", "r8", "r9",
+	"r10", "r11", "r12", "r13", "r14", "r15", "rip", "rflags"
+};
+
+struct test {
+	int mode;
+	uint8_t code[256];
+	size_t code_len;
+	uint64_t at, step, moverip;
+	union {
+		struct kvm_regs regs;
+		uint64_t reg[NR_REGS];
+	};
+};
+
+static uint8_t *ram;
+static int kvm_fd, vm, vcpu;
+static struct kvm_run *run;
+static unsigned int answers;
+
+static void set_slot(uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = slot, .flags = flags, .guest_phys_addr = gpa,
+		.memory_size = size, .userspace_addr = (uintptr_t)ram + gpa,
+	};
+
+	if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &r))
+		err(1, "memory slot %u", slot);
+}
+
+static void new_vm(void)
+{
+	static struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entries[256];
+	} cpuid;
+	long size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	vm = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	set_slot(0, 0, 0, 0xa0000);
+	set_slot(1, KVM_MEM_READONLY, 0xc0000, 0x10000);
+	set_slot(2, 0, 0x100000, 0x100000);
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	if (ram == MAP_FAILED || vm < 0 || vcpu < 0)
+		err(1, "machine");
+	run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	cpuid.head.nent = 256;
+	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid) ||
+	    ioctl(vcpu, KVM_SET_CPUID2, &cpuid))
+		err(1, "CPUID");
+}
+
+static void end_vm(void)
+{
+	munmap(run, ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0));
+	close(vcpu);
+	close(vm);
+	munmap(ram, RAM);
+}
+
+/* ---- the guest's tables ---- */
+
+static void put64(uint64_t at, uint64_t value)
+{
+	memcpy(ram + at, &value, 8);
+}
+
+/* 4 GiB one to one in 2 MiB pages; 600000..7fffff is absent */
+static void build_page_tables(void)
+{
+	uint64_t i;
+
+	put64(PAGE_TABLES, (PAGE_TABLES + 0x1000) | 7);
+	for (i = 0; i < 4; i++)
+		put64(PAGE_TABLES + 0x1000 + 8 * i,
+		      (PAGE_TABLES + 0x2000 + 0x1000 * i) | 7);
+	for (i = 0; i < 2048; i++)
+		put64(PAGE_TABLES + 0x2000 + 8 * i,
+		      i == 3 ? 0 : i << 21 | 0x87);
+}
+
+static void build_handlers(int mode)
+{
+	uint64_t i, at;
+
+	memset(ram + HANDLERS, 0xf4, 0x1000);
+	put64(GDT + 8, mode == 64 ? 0x00af9b000000ffff : 0x00cf9b000000ffff);
+	put64(GDT + 16, 0x00cf93000000ffff);
+	for (i = 0; i < 64; i++) {
+		at = HANDLERS + 16 * i;
+		if (mode == 16) {
+			memcpy(ram + 4 * i, &(uint32_t){ at }, 4);
+		} else if (mode == 32) {
+			put64(IDT + 8 * i, at | 0x8e0000080000);
+		} else {
+			put64(IDT + 16 * i, at | 0x8e0000080000);
+			put64(IDT + 16 * i + 8, 0);
+		}
+	}
+}
+
+static void set_mode(int mode)
+{
+	struct kvm_segment code = {
+		.limit = 0xffffffff, .selector = 8, .type = 0xb, .present = 1,
+		.s = 1, .g = 1, .db = mode == 32, .l = mode == 64,
+	};
+	struct kvm_segment data = code;
+	struct kvm_sregs s;
+
+	if (ioctl(vcpu, KVM_GET_SREGS, &s))
+		err(1, "KVM_GET_SREGS");
+	s.idt.base = mode == 16 ? 0 : IDT;
+	s.idt.limit = 0x3ff;
+	s.gdt.base = GDT;
+	s.gdt.limit = 23;
+	if (mode == 16) {
+		s.cs.base = s.cs.selector = 0;
+	} else {
+		data.selector = 16;
+		data.type = 3;
+		data.db = 1;
+		data.l = 0;
+		s.cs = code;
+		s.ds = s.es = s.fs = s.gs = s.ss = data;
+		s.cr0 = 0x33;
+		s.cr4 = 0x600;
+	}
+	if (mode == 64) {
+		s.cr3 = PAGE_TABLES;
+		s.cr4 = 0x620;
+		s.efer = 0x500;
+		s.cr0 = 0x80000033;
+	}
+	if (ioctl(vcpu, KVM_SET_SREGS, &s))
+		err(1, "KVM_SET_SREGS");
+}
+
+static void start(struct test *t)
+{
+	struct kvm_guest_debug debug = {
+		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
+	};
+	uint32_t i;
+
+	build_page_tables();
+	build_handlers(t->mode);
+	for (i = 0; i < 0x1000; i++)
+		ram[0x8000 + i] = ram[0xc0000 + i] = (uint8_t)(i * 7);
+	memcpy(ram + t->at, t->code, t->code_len);
+	set_mode(t->mode);
+	t->regs.rip = t->at;
+	if (ioctl(vcpu, KVM_SET_REGS, &t->regs))
+		err(1, "KVM_SET_REGS");
+	if (t->step && ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug))
+		err(1, "KVM_SET_GUEST_DEBUG");
+	answers = 0;
+}
+
+/* ---- exits ---- */
+
+static void print_bytes(const uint8_t *data, size_t len)
+{
+	while (len--)
+		printf("%02x", *data++);
+}
+
+static void answer(uint8_t *data, size_t len)
+{
+	while (len--)
+		*data++ = (uint8_t)++answers;
+}
+
+static void print_io(void)
+{
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	size_t len = (size_t)run->io.size * run->io.count;
+
+	printf(" | io %s %x %u*%u", run->io.direction ? "out" : "in",
+	       run->io.port, run->io.size, run->io.count);
+	if (run->io.direction == KVM_EXIT_IO_IN) {
+		answer(data, len);
+		return;
+	}
+	printf(" ");
+	print_bytes(data, len);
+}
+
+static void print_mmio(void)
+{
+	printf(" | mmio %s %llx %u", run->mmio.is_write ? "w" : "r",
+	       (unsigned long long)run->mmio.phys_addr, run->mmio.len);
+	if (!run->mmio.is_write) {
+		answer(run->mmio.data, run->mmio.len);
+		return;
+	}
+	printf(" ");
+	print_bytes(run->mmio.data, run->mmio.len);
+}
+
+static void print_error(void)
+{
+	printf(" | error %u", run->internal.suberror);
+	if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION)
+		return;
+	if (run->emulation_failure.ndata < 3 ||
+	    !(run->emulation_failure.flags & 1))
+		return;
+	printf(" ");
+	print_bytes(run->emulation_failure.insn_bytes, 4);
+}
+
+/* True while the guest is to go on. */
+static bool print_exit(void)
+{
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		print_io();
+		return true;
+	case KVM_EXIT_MMIO:
+		print_mmio();
+		return true;
+	case KVM_EXIT_DEBUG:
+		printf(" | debug %llx",
+		       (unsigned long long)run->debug.arch.pc);
+		return true;
+	case KVM_EXIT_INTERNAL_ERROR:
+		print_error();
+		return false;
+	case KVM_EXIT_HLT:
+		printf(" | hlt");
+		return false;
+	}
+	printf(" | exit %u", run->exit_reason);
+	return false;
+}
+
+static void print_changes(const struct test *t)
+{
+	struct test after;
+	int i;
+
+	if (ioctl(vcpu, KVM_GET_REGS, &after.regs))
+		err(1, "KVM_GET_REGS");
+	printf(" |");
+	for (i = 0; i < NR_REGS; i++)
+		if (after.reg[i] != t->reg[i])
+			printf(" %s=%llx", reg_names[i],
+			       (unsigned long long)after.reg[i]);
+	for (i = WINDOW; i < WINDOW + 16; i++)
+		if (ram[i])
+			printf(" %x=%02x", i, ram[i]);
+	printf("\n");
+}
+
+static void move_rip(const struct test *t)
+{
+	struct kvm_regs regs;
+
+	if (ioctl(vcpu, KVM_GET_REGS, &regs))
+		err(1, "KVM_GET_REGS");
+	regs.rip = t->moverip;
+	if (ioctl(vcpu, KVM_SET_REGS, &regs))
+		err(1, "KVM_SET_REGS");
+}
+
+/* A guest that never exits: KVM_RUN returns EINTR. */
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static void run_test(const char *name, struct test *t)
+{
+	int exits;
+
+	new_vm();
+	start(t);
+	alarm(PATIENCE);
+	printf("%s:", name);
+	for (exits = 0; exits < MAX_EXITS; exits++) {
+		if (ioctl(vcpu, KVM_RUN, 0)) {
+			printf(" | errno %d", errno);
+			break;
+		}
+		if (!print_exit())
+			break;
+		if (t->moverip && !exits)
+			move_rip(t);
+	}
+	print_changes(t);
+	end_vm();
+}
+
+/* ---- cases ---- */
+
+static void set_word(struct test *t, const char *word)
+{
+	const char *equals = strchr(word, '=');
+	uint64_t value;
+	int i;
+
+	if (!equals)
+		errx(2, "%s: no value", word);
+	value = strtoull(equals + 1, NULL, 16);
+	for (i = 0; i < NR_REGS; i++)
+		if (strlen(reg_names[i]) == (size_t)(equals - word) &&
+		    !memcmp(reg_names[i], word, equals - word)) {
+			t->reg[i] = value;
+			return;
+		}
+	if (!strncmp(word, "at=", 3))
+		t->at = value;
+	else if (!strncmp(word, "step=", 5))
+		t->step = value;
+	else if (!strncmp(word, "moverip=", 8))
+		t->moverip = value;
+	else
+		errx(2, "%s: what is that", word);
+}
+
+static void set_code(struct test *t, const char *hex)
+{
+	unsigned int byte;
+
+	for (; hex[0] && hex[1] && t->code_len < sizeof(t->code); hex += 2) {
+		if (sscanf(hex, "%2x", &byte) != 1)
+			errx(2, "%s: no hex", hex);
+		t->code[t->code_len++] = byte;
+	}
+}
+
+int main(void)
+{
+	struct sigaction action = { .sa_handler = on_alarm };
+	char line[2048];
+
+	sigaction(SIGALRM, &action, NULL);
+	kvm_fd = open("/dev/kvm", O_RDWR);
+	if (kvm_fd < 0)
+		err(1, "/dev/kvm");
+	while (fgets(line, sizeof(line), stdin)) {
+		struct test t = { .at = CODE };
+		char *name = strtok(line, " \n");
+		char *word = strtok(NULL, " \n");
+
+		t.regs.rsp = 0x8000;
+		t.regs.rflags = 2;
+		if (!name || !word)
+			errx(2, "a line without a mode");
+		t.mode = atoi(word);
+		word = strtok(NULL, " \n");
+		if (!word)
+			errx(2, "%s: no code", name);
+		set_code(&t, word);
+		while ((word = strtok(NULL, " \n")))
+			set_word(&t, word);
+		run_test(name, &t);
+		fflush(stdout);
+	}
+	return 0;
+}
