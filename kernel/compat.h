@@ -40,6 +40,13 @@ struct syscore {
 #define COMPAT_FOLL_INTERRUPTIBLE	0
 #endif
 
+/* Since 6.17 pages of devices (DAX) look like any other to us. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+#define COMPAT_DEVMAP(level, entry)	false
+#else
+#define COMPAT_DEVMAP(level, entry)	level##_devmap(entry)
+#endif
+
 /*
  * The page number at addr of a VM_IO or VM_PFNMAP vma, as far as it is mapped;
  * mmap_lock is held. 0 or -errno.
@@ -61,7 +68,11 @@ static inline int compat_follow_pfn(struct vm_area_struct *vma,
 #else
 	spinlock_t *lock;
 	pte_t *pte;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+	int ret = follow_pte(vma, addr, &pte, &lock);
+#else
 	int ret = follow_pte(vma->vm_mm, addr, &pte, &lock);
+#endif
 
 	if (ret)
 		return ret;

@@ -205,9 +205,10 @@ static bool set_leaf(struct npt *npt, u64 *entry, int level, u64 leaf)
 static void mark_host_dirty(kpfn_t pfn)
 {
 	struct page *page = pfn_to_page(pfn);
+	struct folio *folio = page_folio(page);
 
-	if (!PageReserved(page) && !PageDirty(page))
-		set_page_dirty(page);
+	if (!PageReserved(page) && !folio_test_dirty(folio))
+		folio_mark_dirty(folio);
 }
 
 /* May [base, base + 512) be one entry, as far as the slot goes? */

@@ -14,7 +14,7 @@ static bool map_4k(pte_t pte, struct npt_host_map *map)
 {
 	/* Special pages have no struct page that may be used. */
 	if (!pte_access_permitted(pte, false) || pte_special(pte) ||
-	    pte_devmap(pte))
+	    COMPAT_DEVMAP(pte, pte))
 		return false;
 	map->pfn = pte_pfn(pte);
 	map->writable = pte_access_permitted(pte, true);
@@ -24,7 +24,7 @@ static bool map_4k(pte_t pte, struct npt_host_map *map)
 
 static bool map_2m(pmd_t pmd, unsigned long hva, struct npt_host_map *map)
 {
-	if (!pmd_access_permitted(pmd, false) || pmd_devmap(pmd))
+	if (!pmd_access_permitted(pmd, false) || COMPAT_DEVMAP(pmd, pmd))
 		return false;
 	map->pfn = pmd_pfn(pmd) + ((hva & ~PMD_MASK) >> PAGE_SHIFT);
 	map->writable = pmd_access_permitted(pmd, true);
@@ -34,7 +34,7 @@ static bool map_2m(pmd_t pmd, unsigned long hva, struct npt_host_map *map)
 
 static bool map_1g(pud_t pud, unsigned long hva, struct npt_host_map *map)
 {
-	if (!pud_access_permitted(pud, false) || pud_devmap(pud))
+	if (!pud_access_permitted(pud, false) || COMPAT_DEVMAP(pud, pud))
 		return false;
 	map->pfn = pud_pfn(pud) + ((hva & ~PUD_MASK) >> PAGE_SHIFT);
 	map->writable = pud_access_permitted(pud, true);
