@@ -140,3 +140,11 @@ def test_filter_is_the_first_range_that_speaks(msr, ranges, default, index, acce
     got = msr.msr_filter_allows(table, len(ranges), default, index + shift & 0xffffffff, access)
     if index + shift < 2**32:
         assert got is expected
+
+
+@pytest.mark.parametrize("index, allowed", [(99, False), (100, True), (101, True), (102, False)])
+def test_filter_range_ends_where_it_says(msr, index, allowed):
+    """Two MSRs from 100; the bitmap has ones beyond them, which say nothing."""
+    ones = (c_uint8 * 8)(*[0xff] * 8)
+    table = (Range * 1)(Range(READ, 100, 2, ctypes.cast(ones, POINTER(c_uint8))))
+    assert msr.msr_filter_allows(table, 1, False, index, READ) is allowed
