@@ -21,6 +21,7 @@ class Terminal:
         self.seen = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            tree.hear_ctrl_c()
             os.execv(sys.executable, [sys.executable, "-m", "unikvm", *words])
 
     def read_until(self, text, seconds=240):

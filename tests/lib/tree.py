@@ -60,7 +60,13 @@ def start(*words: str, env: dict[str, str] | None = None) -> subprocess.Popen[by
     """The same, left running."""
     return subprocess.Popen([sys.executable, "-m", "unikvm", *words], stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=dict(os.environ, **(env or {})), start_new_session=True)
+                            env=dict(os.environ, **(env or {})), start_new_session=True,
+                            preexec_fn=hear_ctrl_c)
+
+
+def hear_ctrl_c() -> None:
+    """A shell starts background jobs with SIGINT ignored, and that survives exec."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def one_line(stderr: bytes) -> str:

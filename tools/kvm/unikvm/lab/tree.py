@@ -103,7 +103,7 @@ def first_error(log: Path) -> str:
     """The line of a log that most likely says why."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     start = max((index for index, line in enumerate(lines) if line.startswith("$ ")), default=0)
-    for line in lines[start:]:
+    for line in lines[start + 1:]:
         if "error:" in line.lower() or "ERROR" in line:
             return line.strip()
     return lines[-1].strip() if lines else "no output"
