@@ -20,7 +20,7 @@ from unikvm.core.vm import Kvm, Vm
 SOURCES = Path(__file__).resolve().parents[1] / "tools" / "payloads"
 LOAD = 0x1000
 RAM = 2 << 20
-PATIENCE = 60.0
+PATIENCE = 30.0
 
 needs_kvm = pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK),
                                reason="no usable /dev/kvm on this host")
