@@ -17,7 +17,6 @@ from lib import tree
 pytestmark = pytest.mark.module
 
 OURS = "ours"
-MMIO = 0x10000000
 
 # name: (mode, code, set-up, trace, ours?)
 CASES = {

@@ -104,7 +104,8 @@ def test_sixteen_bytes(cpu):
     assert seen == [("read", USER_DEVICE + 8, 8), ("read", USER_DEVICE + 16, 8)]
     assert bytes(cpu.xmm[13 * 16:14 * 16]) == b"0123456789abcdef"
     seen = run_with_user(cpu, bytes.fromhex("f3440f7f2b"), {})
-    assert seen == [("write", USER_DEVICE + 8, b"01234567"), ("write", USER_DEVICE + 16, b"89abcdef")]
+    assert seen == [("write", USER_DEVICE + 8, b"01234567"),
+                    ("write", USER_DEVICE + 16, b"89abcdef")]
 
 
 def test_kernel_device_is_asked_once(cpu):
