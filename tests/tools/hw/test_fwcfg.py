@@ -127,7 +127,8 @@ def test_dma_write_is_an_error(rig):
 
 
 @pytest.mark.parametrize("address, length", [
-    (RAM, 1), (RAM - 4, 8), (2**64 - 4, 8), (2**64 - 1, 1), (0, RAM + 1), (0, 0xFFFFFFFF)])
+    (RAM, 1), (RAM - 4, 8), (2**64 - 4, 8), (2**64 - 1, 1), (0, RAM + 1), (0, 0xFFFFFFFF),
+    (RAM - 0x200, 0x300)])  # the item itself would fit, the zeros after it would not
 def test_dma_out_of_memory_is_an_error_and_changes_nothing(rig, address, length):
     key, _ = rig.directory()["etc/blob"]
     rig.memory.fill(0x1000, 0x77, RAM - 0x1000)

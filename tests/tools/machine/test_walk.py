@@ -62,6 +62,14 @@ def test_tables_that_loop_end(memory):
     assert translate(memory, sregs(cr4=PAE, efer=LMA), 0x123) == 0x1123
 
 
+def test_no_large_pages_above_1_gib(memory):
+    """Bit 7 of a level 4 entry is reserved and means no page."""
+    for table in (0x1000, 0x2000, 0x3000):
+        memory.store64(table, table + 0x1000 | 0x81 if table == 0x1000 else table + 0x1000 | 1)
+    memory.store64(0x4000, 0xA001)
+    assert translate(memory, sregs(cr4=PAE, efer=LMA), 0x321) == 0xA321
+
+
 def test_five_levels(memory):
     for table in (0x1000, 0x2000, 0x3000, 0x4000):
         memory.store64(table, table + 0x1000 | 1)
