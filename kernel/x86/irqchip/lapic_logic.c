@@ -3,10 +3,6 @@
 
 #include "lapic_logic.h"
 
-#ifdef __KERNEL__
-#include <linux/atomic.h>
-#endif
-
 #define LAPIC_VERSION_VALUE	0x00050014	/* six LVT entries, xAPIC */
 #define LAPIC_DFR_ONES		0x0fffffff
 #define LAPIC_SVR_MASK		0x3ff
