@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tiers, shared lab machines, wedges."""
 
-import hashlib
 import json
-import os
-import sys
-from pathlib import Path
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -33,6 +29,7 @@ class State:
 
     def __init__(self, config):
         self.labs = None
+        self.force_stock = False
         self.wedges = 0
         self.wedged_too = []
         self.full = config.getoption("--tier") == "full"
@@ -123,7 +120,7 @@ def pytest_runtest_protocol(item, nextitem):
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
     if wedged(reports) and state.labs is not None:
         state.wedges += 1
-        if repeat_on_stock(item, state):
+        if repeat_on_stock(item, nextitem, state):
             state.wedged_too.append(item.nodeid)
             for report in reports:
                 if report.wedged:
@@ -135,16 +132,20 @@ def pytest_runtest_protocol(item, nextitem):
     return True
 
 
-def repeat_on_stock(item, state):
+def repeat_on_stock(item, nextitem, state):
     """True when the same test wedges a fresh machine with the distribution's modules."""
-    state.labs.close()
-    state.labs.force_stock = True
+    force_stock(state, True)
     try:
         item._initrequest()
-        return wedged(runtestprotocol(item, nextitem=item, log=False))
+        return wedged(runtestprotocol(item, nextitem=nextitem, log=False))
     finally:
-        state.labs.force_stock = False
-        state.labs.close()
+        force_stock(state, False)
+
+
+def force_stock(state, wanted):
+    """For the keeper at hand, and one that the repeat may make."""
+    state.force_stock = state.labs.force_stock = wanted
+    state.labs.close()
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -165,7 +166,8 @@ def labs(request, tmp_path_factory):
     """The keeper of shared lab machines: labs.get(half, ...)."""
     scratch = tmp_path_factory.mktemp("lab")
     keeper = lab_machines.Labs(scratch)
-    request.config.stash[STATE].labs = keeper
+    state = request.config.stash[STATE]
+    state.labs, keeper.force_stock = keeper, state.force_stock
     yield keeper
     keeper.close()
 

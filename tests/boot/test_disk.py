@@ -57,8 +57,8 @@ def test_a_disk_without_a_system_says_so_and_ends(tmp_path):
     blank = tmp_path / "blank"
     blank.write_bytes(bytes(1 << 20))
     run = tree.unikvm("run", "--firmware", "seabios", "--disk", str(blank), "--timeout", "30")
-    assert run.returncode != 0
-    assert "Traceback" not in run.stderr.decode()
+    assert run.returncode == 1
+    assert "No bootable device" in run.stderr.decode()
 
 
 # lidt with a limit of zero, then int3: no handler for the exception, nor for its failure.
@@ -67,7 +67,9 @@ TRIPLE_FAULT = bytes.fromhex("fa0f011e0a7ccc") + bytes(3) + bytes(6)
 
 def test_a_triple_fault_shows_registers_and_code(tmp_path):
     sector = tmp_path / "sector"
-    sector.write_bytes(TRIPLE_FAULT.ljust(510, b"\0") + b"\x55\xaa")
+    boot = TRIPLE_FAULT.ljust(510, b"\0") + b"\x55\xaa"
+    # SeaBIOS boots from no disk smaller than a cylinder.
+    sector.write_bytes(boot.ljust(1 << 20, b"\0"))
     run = tree.unikvm("run", "--firmware", "seabios", "--disk", str(sector), "--timeout", "60")
     err = run.stderr.decode()
     assert run.returncode == 255, err

@@ -61,18 +61,32 @@ def emulator_below(pid):
     return look
 
 
-@pytest.mark.parametrize("how", ["ctrl-c", "ctrl-c-later", "terminate", "kill", "hang-up"])
-def test_nothing_stays(how, labs):
+@pytest.fixture
+def process(labs):
+    """A run in the lab, ended for certain when the test is over."""
     labs.close()
     process = tree.start("run", "--half", "stock", "--exec", "echo up; sleep 1000")
-    process.stdin.close()
+    with process:
+        process.stdin.close()
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+SIGNALS = {"ctrl-c": signal.SIGINT, "ctrl-c-later": signal.SIGINT, "terminate": signal.SIGTERM,
+           "kill": signal.SIGKILL, "hang-up": signal.SIGHUP}
+
+
+@pytest.mark.parametrize("how", SIGNALS)
+def test_nothing_stays(how, process):
+    number = SIGNALS[how]
     family = wait_until(emulator_below(process.pid), 60)
     if how == "ctrl-c-later":
         # In the guest's command.
         assert process.stdout.readline() == b"up\n"
         family = descendants(process.pid)
-    number = {"terminate": signal.SIGTERM, "kill": signal.SIGKILL,
-              "hang-up": signal.SIGHUP}.get(how, signal.SIGINT)
     if number == signal.SIGINT:
         os.killpg(process.pid, number)  # as a terminal does
     else:
@@ -82,6 +96,5 @@ def test_nothing_stays(how, labs):
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in process.stderr.read().decode()
-    process.stdout.close()
-    process.stderr.close()
-    assert not list((tree.cache() / "runs").glob(f"{process.pid}.*")) or how in ("kill",)
+    if number != signal.SIGKILL:
+        assert not list((tree.cache() / "runs").glob(f"{process.pid}.*"))

@@ -28,6 +28,8 @@ def ninja(*words):
 def touched(path):
     """A file that looks changed, and afterwards looks as before."""
     found = path.stat()
+    if os.geteuid() not in (0, found.st_uid):
+        pytest.skip(f"{path} belongs to somebody else")
     os.utime(path)
     try:
         yield

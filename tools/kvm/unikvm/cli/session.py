@@ -5,6 +5,7 @@ import argparse
 import contextlib
 import hashlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -16,13 +17,13 @@ import unikvm
 from unikvm.cli import EXIT_FAILURE, EXIT_GUEST_DIED, complain, labargs
 from unikvm.cli.progress import Phases
 from unikvm.lab import firmware, guest, modules, places, terminal
-from unikvm.lab.machine import L1, Disk
+from unikvm.lab.machine import L1, Disk, Job
 from unikvm.lab.watch import Tail
 
 # The states a guest goes through, and what each is called while it lasts.
 STATES = {"start": "starting the VMM", "vmm": "booting the guest", "ready": "command",
           "exit": "shutting down"}
-
+_QUIT_PATIENCE = 15.0  # seconds for a VMM to end its guest after Ctrl-a x
 
 
 class Session:
@@ -37,6 +38,7 @@ class Session:
         self._outcome: guest.Outcome | None = None
         self._lock = threading.Lock()
         self._state, self._since = "", 0.0
+        self._quitting = False
 
     def __enter__(self) -> "Session":
         return self
@@ -78,12 +80,20 @@ class Session:
             env={"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"},
             on_out=lambda data: terminal.write_all(1, data), on_err=self._stderr,
             on_event=self.event)
-        with self._keyboard(job.feed, job.kill):
+        with self._keyboard(job.feed, lambda: self._quit(job)):
             result = job.wait()
         self._leave()
         if self._outcome is None:
-            return self._vmm_failed(result.status)
+            return 0 if self._quitting else self._vmm_failed(result.status)
         return self._verdict(self._outcome)
+
+    def _quit(self, job: Job) -> None:
+        """Ctrl-a x: the VMM ends its guest, and is ended itself when that takes long."""
+        self._quitting = True
+        job.kill(signal.SIGTERM)
+        timer = threading.Timer(_QUIT_PATIENCE, kill_if_there, (job,))
+        timer.daemon = True
+        timer.start()
 
     def on_host(self, args: argparse.Namespace) -> int:
         """The VMM in this process's own KVM."""
@@ -178,6 +188,8 @@ class Session:
             return outcome.status
         if outcome.end == "time limit":
             complain(f"the guest was stopped after {self.config.limit:g} s (--timeout)")
+            if not outcome.ready:
+                self._last_words()
             return EXIT_FAILURE
         if outcome.end == "stopped" and self.config.interactive:
             return 0
@@ -198,12 +210,16 @@ class Session:
                      f"its console: {self._log.name}")
         else:
             complain(f"the guest never reached init ({what}); its console: {self._log.name}")
-        for title, tail in (("firmware", self._firmware_tail), ("console", self._tail)):
-            if tail.text() and not (title == "firmware" and self._tail.text()):
-                print(f"-- last on the {title}:\n{tail.text()}", file=sys.stderr)
+        self._last_words()
         if outcome.report:
             print(f"-- the CPU:\n{outcome.report}", file=sys.stderr)
         sys.stderr.flush()
+
+    def _last_words(self) -> None:
+        """The console's end; the firmware's while the guest's own has nothing."""
+        for title, tail in (("firmware", self._firmware_tail), ("console", self._tail)):
+            if tail.text() and not (title == "firmware" and self._tail.text()):
+                print(f"-- last on the {title}:\n{tail.text()}", file=sys.stderr)
 
     def _summary(self, half: str, where: str) -> None:
         """The closing lines."""
@@ -217,6 +233,12 @@ class Session:
                      f"guest kernel: {self._guest_kernel}", f"console log: {self._log.name}",
                      f"time: {self.phases.summary()}"):
             complain(line)
+
+
+def kill_if_there(job: Job) -> None:
+    """Kill a job; one whose machine is gone needs no killing."""
+    with contextlib.suppress(modules.LabError):
+        job.kill()
 
 
 def host_half(wanted: str | None) -> str:
