@@ -11,7 +11,6 @@
 
 #ifdef __KERNEL__
 
-#include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/build_bug.h>
 #include <linux/compiler.h>

@@ -3,6 +3,11 @@
 
 #include "lapic_logic.h"
 
+#ifdef __KERNEL__
+/* Not in shim.h: there cmpxchg() would be a macro for every pure file. */
+#include <linux/atomic.h>
+#endif
+
 #define LAPIC_VERSION_VALUE	0x00050014	/* six LVT entries, xAPIC */
 #define LAPIC_DFR_ONES		0x0fffffff
 #define LAPIC_SVR_MASK		0x3ff
