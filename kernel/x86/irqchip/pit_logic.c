@@ -46,7 +46,8 @@ static u64 elapsed_ticks(const struct pit_channel *c, s64 now)
 
 	if (end <= c->s.count_load_time)
 		return 0;
-	return mul_u64_u32_div(end - c->s.count_load_time, PIT_FREQ,
+	/* Unsigned: the two may lie further apart than an s64 holds. */
+	return mul_u64_u32_div((u64)end - (u64)c->s.count_load_time, PIT_FREQ,
 			       NS_PER_SEC);
 }
 
@@ -126,7 +127,8 @@ static void set_gate(struct pit_channel *c, bool gate, s64 now)
 	case 0:
 	case 4:
 		if (rises && c->stopped)
-			c->s.count_load_time += now - c->stopped_at;
+			c->s.count_load_time =
+				(u64)c->s.count_load_time + now - c->stopped_at;
 		break;
 	default:
 		if (rises) {
