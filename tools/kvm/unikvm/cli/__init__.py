@@ -62,7 +62,13 @@ def call(verb: str, words: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
-        return module.main(parser.parse_args(words))
+        if hasattr(module, "REST"):
+            # What the verb does not know is for the program it calls.
+            args, rest = parser.parse_known_args(words)
+            setattr(args, module.REST, rest)
+        else:
+            args = parser.parse_args(words)
+        return module.main(args)
     except UsageError as error:
         complain(f"{error} (see unikvm {verb} --help)")
         return EXIT_USAGE

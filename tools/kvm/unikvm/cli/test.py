@@ -11,6 +11,9 @@ from unikvm.cli.progress import Phases
 from unikvm.lab import kernels, places
 
 
+REST = "pytest"  # the attribute that takes what argparse does not know
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The tier; the rest is pytest's."""
     tier = parser.add_mutually_exclusive_group()
@@ -18,8 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help="what needs no lab machine, at most 5 minutes")
     tier.add_argument("--full", action="store_const", const="full", dest="tier",
                       help="everything; goes on where the last full run of this tree stopped")
-    parser.add_argument("pytest", nargs=argparse.REMAINDER, metavar="...",
-                        help="the rest goes to pytest")
+    parser.epilog = "Everything else goes to pytest: paths, -k, -x, --durations=10, ..."
 
 
 def main(args: argparse.Namespace) -> int:
@@ -33,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "pytest", "-c", str(root / "pyproject.toml"),
                "--rootdir", str(root), "-o", f"cache_dir={cache}/pytest", f"--tier={tier}",
                *[word for word in args.pytest if word != "--"]]
-    if not any(not word.startswith("-") for word in args.pytest):
+    if not any((root / word.partition("::")[0]).exists() for word in args.pytest):
         command.append(str(root / "tests"))
     environment = dict(os.environ, HYPOTHESIS_STORAGE_DIRECTORY=str(cache / "hypothesis"),
                        PYTHONPYCACHEPREFIX=str(cache / "pycache"))
