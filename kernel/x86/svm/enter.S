@@ -86,15 +86,19 @@ SYM_FUNC_START(svm_enter)
 	push %rdx			/* host_pa, for the way back */
 	push %rdi			/* gpr */
 
+	/*
+	 * GIF is clear: IF only decides whether INTR ends the guest. Well before
+	 * VMRUN, or the shadow of the STI reaches into the guest, and its own
+	 * STI, if that comes first, casts none.
+	 */
 	clgi
+	sti
 	mov %rdx, %rax
 	vmsave %rax			/* FS, GS, TR, LDTR, SYSCALL MSRs */
 	mov %rsi, %rax
 	vmload %rax
 	LOAD_GUEST %rdi
 
-	/* GIF is clear: IF only decides whether INTR ends the guest. */
-	sti
 	vmrun %rax
 	cli
 
