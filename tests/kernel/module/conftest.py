@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The small guest that tests of the module run in L1."""
+"""The small guests that tests of the module run in L1."""
 
 import subprocess
 from pathlib import Path
@@ -9,13 +9,24 @@ import pytest
 from lib import tree
 
 
-@pytest.fixture
-def smallguest(labs) -> Path:
-    """Path, on the host and in L1, of the smallguest program."""
-    program = labs.scratch / "smallguest"
+def build(labs, name: str) -> Path:
+    """Path, on the host and in L1, of a program of this folder."""
+    program = labs.scratch / name
     if not program.exists():
         subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static",
                         "-I", str(tree.ROOT / "include/uapi"),
-                        str(Path(__file__).with_name("smallguest.c")), "-o", str(program)],
+                        str(Path(__file__).with_name(f"{name}.c")), "-o", str(program)],
                        check=True)
     return program
+
+
+@pytest.fixture
+def smallguest(labs) -> Path:
+    """Makes VMs with everything in them, runs a little code, lets them go."""
+    return build(labs, "smallguest")
+
+
+@pytest.fixture
+def stihlt(labs) -> Path:
+    """Sleeps with an interrupt pending."""
+    return build(labs, "stihlt")
