@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import tree
+from lib import payload, tinykernel, tree
 from unikvm.lab import LabError
 from unikvm.lab import tree as builder
 
@@ -81,6 +81,16 @@ def test_our_c_is_built_with_warnings_as_errors():
     for each in ours:
         for flag in ("-Wall", "-Wextra", "-Werror"):
             assert flag in each["command"].split(), each["file"]
+
+
+def test_payload_guests_are_part_of_the_build():
+    """Every one, linked where the tests expect it."""
+    loads = {"boot_sector": 0x7C00, "tiny_kernel": tinykernel.LOAD}
+    sources = sorted((tree.ROOT / "tests" / "tools" / "payloads").glob("*.S"))
+    assert sources
+    for source in sources:
+        built = (tree.build_dir() / "tests" / f"{source.stem}.bin").read_bytes()
+        assert built == payload.assemble(source.stem, loads.get(source.stem, payload.LOAD))
 
 
 def test_fingerprint_follows_every_kind_of_source(tmp_path):
