@@ -2,6 +2,7 @@
 """Tiers, shared lab machines, wedges."""
 
 import json
+import signal
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -21,6 +22,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # A shell starts background jobs with SIGINT ignored; tests of Ctrl-C must hear it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[STATE] = State(config)
 
 

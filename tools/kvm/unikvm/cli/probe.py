@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,17 +97,10 @@ def loaded_half() -> str:
     return f"version {read['version'] or '(none: stock)'}, srcversion {read['srcversion'] or '?'}"
 
 
-def timing() -> str:
-    """How fast this host computes, as a hint at what emulation will cost."""
-    started = time.perf_counter()
-    sum(range(2_000_000))
-    return f"{time.perf_counter() - started:.3f} s for a fixed sum (0.02-0.04 is usual)"
-
-
 def main(args: argparse.Namespace) -> int:
     """Print the findings; status 0 whatever they are."""
     verdict, usable = judge(ask_kvm(), cpu_flags())
-    print(f"host kernel: {os.uname().release}, {os.cpu_count()} CPUs, {timing()}")
+    print(f"host kernel: {os.uname().release}, {os.cpu_count()} CPUs")
     print(f"/dev/kvm: {verdict}")
     print(f"kvm module here: {loaded_half()}")
     print(f"default for run: --on {'host' if usable else 'lab'}")
