@@ -39,6 +39,12 @@ NOISE = re.compile(r"dentry|inode|9p|fuse|filp|file|pid|cred|sighand|signal|task
                    r"Acpi|jbd|eventpoll|fasync|seq|mm_struct|task_delay|nsproxy|numa|virtio")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quiet_machine(labs):
+    """An L1 of this file's own: what other tests did to memory still settles for a while."""
+    labs.close()
+
+
 class Memory:
     """What /proc/meminfo and /proc/slabinfo say, caches dropped."""
 
