@@ -8,9 +8,7 @@
 #include "regs_ioctl.h"
 #include "x86.h"
 
-/* APM vol. 2 13.1.1.3 and .4: bits that exist, and those that read 1. */
-#define DR6_EXISTING	0xe00fULL
-#define DR6_ONES	0xffff0ff0ULL
+/* APM vol. 2 13.1.1.4: bits that exist, and those that read 1. */
 #define DR7_EXISTING	0xffff23ffULL
 #define DR7_ONES	0x400ULL
 
@@ -36,7 +34,7 @@ int x86_set_dr(struct x86_vcpu *v, int dr, u64 value)
 		v->db[dr] = value;
 		break;
 	case 6:
-		v->dr6 = (value & DR6_EXISTING) | DR6_ONES;
+		v->dr6 = (value & DR6_CAUSES) | DR6_ONES;
 		break;
 	default:
 		v->dr7 = (value & DR7_EXISTING) | DR7_ONES;
@@ -79,7 +77,7 @@ long x86_set_debugregs(struct x86_vcpu *v,
 	if (regs.flags || regs.dr6 >> 32 || regs.dr7 >> 32)
 		return -EINVAL;
 	memcpy(v->db, regs.db, sizeof(v->db));
-	v->dr6 = (regs.dr6 & DR6_EXISTING) | DR6_ONES;
+	v->dr6 = (regs.dr6 & DR6_CAUSES) | DR6_ONES;
 	v->dr7 = (regs.dr7 & DR7_EXISTING) | DR7_ONES;
 	x86_ops->dr_changed(v);
 	return 0;

@@ -16,7 +16,6 @@
 #define RFLAGS_TF	BIT(8)
 #define RFLAGS_RF	BIT(16)
 #define RFLAGS_VM	BIT(17)
-#define DR6_BS		BIT(14)
 #define PORT_QUIRK_7E	0x7e
 
 static_assert(EMUL_WRITE == X86_ACCESS_WRITE);
@@ -67,6 +66,12 @@ static struct code_position code_position(struct x86_vcpu *v)
 		.linear = (u32)(cs.base + v->rip),
 	};
 }
+
+u64 x86_linear_rip(struct x86_vcpu *v)
+{
+	return code_position(v).linear;
+}
+EXPORT_SYMBOL_GPL(x86_linear_rip);
 
 static u64 wrap_rip(u64 rip, enum x86_insn_mode mode)
 {
@@ -195,19 +200,26 @@ int x86_advance_rip(struct x86_vcpu *v, u64 next_rip)
 }
 EXPORT_SYMBOL_GPL(x86_advance_rip);
 
-int x86_skip_insn(struct x86_vcpu *v)
+int x86_find_next_rip(struct x86_vcpu *v)
 {
 	struct code_position at;
 	struct x86_insn insn;
 	int ret;
 
 	if (v->next_rip)
-		return x86_advance_rip(v, v->next_rip);
+		return 1;
 	at = code_position(v);
 	ret = decode_at(v, &at, &insn);
-	if (ret != 1)
-		return ret;
-	return x86_advance_rip(v, wrap_rip(v->rip + insn.len, at.mode));
+	if (ret == 1)
+		v->next_rip = wrap_rip(v->rip + insn.len, at.mode);
+	return ret;
+}
+
+int x86_skip_insn(struct x86_vcpu *v)
+{
+	int ret = x86_find_next_rip(v);
+
+	return ret == 1 ? x86_advance_rip(v, v->next_rip) : ret;
 }
 EXPORT_SYMBOL_GPL(x86_skip_insn);
 

@@ -6,8 +6,6 @@
 #include "event_logic.h"
 
 #define RFLAGS_RF	BIT(16)
-#define DR6_FIXED_1	0xffff0ff0ULL
-#define DR6_CAUSES	0xe00fULL	/* BT, BS, BD, B3 to B0 */
 #define DR7_GD		BIT(13)
 
 /* ---- raising ---- */
@@ -22,7 +20,7 @@ void x86_deliver_payload(struct x86_vcpu *v)
 		v->cr2 = e->payload;
 	} else if (e->vector == DB_VECTOR) {
 		/* The four breakpoint bits are replaced, the rest added. */
-		v->dr6 = (v->dr6 & ~0xfULL) | DR6_FIXED_1 |
+		v->dr6 = (v->dr6 & ~0xfULL) | DR6_ONES |
 			 (e->payload & DR6_CAUSES);
 		x86_ops->dr_changed(v);
 	}

@@ -47,6 +47,8 @@ int x86_set_regs(struct x86_vcpu *v, const struct kvm_regs *regs)
 	v->gpr[REG_R14] = regs->r14;
 	v->gpr[REG_R15] = regs->r15;
 	v->rip = regs->rip;
+	v->next_rip = 0;	/* of the instruction that was left */
+	v->insn_len = 0;
 	v->rflags = regs->rflags | X86_EFLAGS_FIXED;
 	/* It was raised by the instruction that user space moved away from. */
 	v->exception.pending = false;

@@ -59,14 +59,18 @@ int x86_singlestep_done(struct x86_vcpu *v)
 
 	run->exit_reason = KVM_EXIT_DEBUG;
 	run->debug.arch.exception = DB_VECTOR;
-	run->debug.arch.pc = v->rip;
-	run->debug.arch.dr6 = DR_STEP | 0xffff0ff0;
+	run->debug.arch.pc = x86_linear_rip(v);
+	run->debug.arch.dr6 = DR6_BS | DR6_ONES;
 	run->debug.arch.dr7 = v->guest_debug_dr7;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(x86_singlestep_done);
 
-/* ---- instructions that exit and need no operands decoded ---- */
+/*
+ * ---- instructions that exit and need no operands decoded ----
+ *
+ * Finding their end may fault, and then they run again: it comes first.
+ */
 
 int x86_emulate_nop(struct x86_vcpu *v)
 {
@@ -77,14 +81,17 @@ EXPORT_SYMBOL_GPL(x86_emulate_nop);
 int x86_emulate_cpuid(struct x86_vcpu *v)
 {
 	u32 a = v->gpr[REG_RAX], b, c = v->gpr[REG_RCX], d;
+	int ret = x86_find_next_rip(v);
 
 	v->vcpu.stat.cpuid_exits++;
+	if (ret != 1)
+		return ret;
 	x86_cpuid_query(v, &a, &b, &c, &d);
 	v->gpr[REG_RAX] = a;
 	v->gpr[REG_RBX] = b;
 	v->gpr[REG_RCX] = c;
 	v->gpr[REG_RDX] = d;
-	return x86_skip_insn(v);
+	return x86_advance_rip(v, v->next_rip);
 }
 EXPORT_SYMBOL_GPL(x86_emulate_cpuid);
 
@@ -100,13 +107,16 @@ static int complete_msr(struct kvm_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	u64 data = READ_ONCE(run->msr.data);
 
+	/* User space may have reset the vCPU instead of answering. */
+	if (v->rip != v->io.rip)
+		return 1;
 	if (READ_ONCE(run->msr.error))
 		return inject_gp(v);
 	if (!v->io.is_write) {
 		v->gpr[REG_RAX] = (u32)data;
 		v->gpr[REG_RDX] = data >> 32;
 	}
-	return x86_skip_insn(v);
+	return x86_advance_rip(v, v->io.next_rip);
 }
 
 /* User space asked to answer for MSRs that we refuse, or that it filters. */
@@ -116,6 +126,8 @@ static int exit_msr(struct x86_vcpu *v, bool write, u32 index, u64 data,
 	struct kvm_run *run = v->vcpu.run;
 
 	v->io.is_write = write;
+	v->io.rip = v->rip;
+	v->io.next_rip = v->next_rip;
 	run->exit_reason = write ? KVM_EXIT_X86_WRMSR : KVM_EXIT_X86_RDMSR;
 	run->msr.error = 0;
 	memset(run->msr.pad, 0, sizeof(run->msr.pad));
@@ -129,16 +141,19 @@ int x86_emulate_rdmsr(struct x86_vcpu *v)
 {
 	u32 index = v->gpr[REG_RCX];
 	u64 data = 0;
-	int ret = x86_get_msr(v, index, &data);
+	int ret = x86_find_next_rip(v);
 
 	v->vcpu.stat.msr_exits++;
+	if (ret != 1)
+		return ret;
+	ret = x86_get_msr(v, index, &data);
 	if (ret > 1)
 		return exit_msr(v, false, index, 0, ret >> 8);
 	if (ret)
 		return inject_gp(v);
 	v->gpr[REG_RAX] = (u32)data;
 	v->gpr[REG_RDX] = data >> 32;
-	return x86_skip_insn(v);
+	return x86_advance_rip(v, v->next_rip);
 }
 EXPORT_SYMBOL_GPL(x86_emulate_rdmsr);
 
@@ -146,14 +161,17 @@ int x86_emulate_wrmsr(struct x86_vcpu *v)
 {
 	u32 index = v->gpr[REG_RCX];
 	u64 data = (u32)v->gpr[REG_RAX] | v->gpr[REG_RDX] << 32;
-	int ret = x86_set_msr(v, index, data);
+	int ret = x86_find_next_rip(v);
 
 	v->vcpu.stat.msr_exits++;
+	if (ret != 1)
+		return ret;
+	ret = x86_set_msr(v, index, data);
 	if (ret > 1)
 		return exit_msr(v, true, index, data, ret >> 8);
 	if (ret)
 		return inject_gp(v);
-	return x86_skip_insn(v);
+	return x86_advance_rip(v, v->next_rip);
 }
 EXPORT_SYMBOL_GPL(x86_emulate_wrmsr);
 
@@ -177,11 +195,14 @@ EXPORT_SYMBOL_GPL(x86_emulate_hlt);
 int x86_emulate_xsetbv(struct x86_vcpu *v)
 {
 	u64 value = (u32)v->gpr[REG_RAX] | v->gpr[REG_RDX] << 32;
+	int ret = x86_find_next_rip(v);
 
+	if (ret != 1)
+		return ret;
 	if (x86_ops->get_cpl(v) ||
 	    x86_set_xcr(v, v->gpr[REG_RCX], value))
 		return inject_gp(v);
-	return x86_skip_insn(v);
+	return x86_advance_rip(v, v->next_rip);
 }
 EXPORT_SYMBOL_GPL(x86_emulate_xsetbv);
 
@@ -208,9 +229,11 @@ int x86_emulate_hypercall(struct x86_vcpu *v)
 {
 	bool wide = is_64bit_mode(v);
 	u64 nr = v->gpr[REG_RAX], apic_id = v->gpr[REG_RCX];
-	long ret;
+	long ret = x86_find_next_rip(v);
 
 	v->vcpu.stat.hypercalls++;
+	if (ret != 1)
+		return ret;
 	if (!wide) {
 		nr = (u32)nr;
 		apic_id = (u32)apic_id;
@@ -224,7 +247,7 @@ int x86_emulate_hypercall(struct x86_vcpu *v)
 	else
 		ret = -HC_ENOSYS;
 	v->gpr[REG_RAX] = wide ? ret : (u32)ret;
-	return x86_skip_insn(v);
+	return x86_advance_rip(v, v->next_rip);
 }
 EXPORT_SYMBOL_GPL(x86_emulate_hypercall);
 
@@ -533,8 +556,12 @@ static int wait_for_sipi(struct x86_vcpu *v)
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 	kvm_vcpu_block(vcpu);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
-	if (v->lapic && x86_lapic_accept_events(v) < 0)
-		return 0;
+	if (v->lapic) {
+		int ret = x86_lapic_accept_events(v);
+
+		if (ret < 0)
+			return ret;
+	}
 	if (!signal_pending(current))
 		return -EAGAIN;
 	vcpu->run->exit_reason = KVM_EXIT_INTR;
@@ -634,7 +661,7 @@ void x86_vcpu_reset(struct x86_vcpu *v, bool init)
 	v->cr2 = v->cr3 = v->cr4 = v->cr8 = 0;
 	v->efer = 0;
 	memset(v->db, 0, sizeof(v->db));
-	v->dr6 = 0xffff0ff0;
+	v->dr6 = DR6_ONES;
 	v->dr7 = 0x400;
 	memset(&v->exception, 0, sizeof(v->exception));
 	memset(&v->interrupt, 0, sizeof(v->interrupt));

@@ -433,6 +433,11 @@ static inline bool is_long_mode(const struct x86_vcpu *v)
 	return v->efer >> 10 & 1;	/* EFER.LMA */
 }
 
+/* APM vol. 2 13.1.1.3: bits of DR6 that exist, and those that read 1. */
+#define DR6_CAUSES	0xe00fULL	/* BT, BS, BD, B3 to B0 */
+#define DR6_BS		BIT(14)
+#define DR6_ONES	0xffff0ff0ULL
+
 bool is_64bit_mode(struct x86_vcpu *v);		/* LMA and CS.L */
 
 /* ---- cpuid.c (filter logic pure in cpuid_logic.c) ---- */
@@ -560,6 +565,12 @@ int x86_translate(struct x86_vcpu *v, struct kvm_translation *tr);
  * if the exit gave none. Returns as handle_exit(); fills run on exits.
  */
 int x86_emulate_insn(struct x86_vcpu *v, gpa_t gpa);
+u64 x86_linear_rip(struct x86_vcpu *v);
+/*
+ * Fill v->next_rip, decoding the instruction of the exit if the processor did
+ * not tell. 1, or for handle_exit() to return: above 1, it runs again.
+ */
+int x86_find_next_rip(struct x86_vcpu *v);
 /* Advance RIP over the instruction of the exit; 1, or as handle_exit(). */
 int x86_skip_insn(struct x86_vcpu *v);
 /*

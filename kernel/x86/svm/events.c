@@ -195,14 +195,4 @@ void svm_enable_nmi_window(struct x86_vcpu *v)
 		return;
 	/* One instruction further: the IRET is done, or the shadow over. */
 	svm->nmi_singlestep = true;
-	svm->nmi_singlestep_guest_tf = v->rflags & X86_EFLAGS_TF;
-	v->rflags |= X86_EFLAGS_TF;
-}
-
-void svm_nmi_singlestep_end(struct svm_vcpu *svm)
-{
-	svm->nmi_singlestep = false;
-	/* A debugger's own TF is not in rflags but added at each entry. */
-	if (!svm->nmi_singlestep_guest_tf)
-		svm->x86.rflags &= ~X86_EFLAGS_TF;
 }

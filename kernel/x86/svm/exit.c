@@ -111,29 +111,45 @@ static int exit_debug_user(struct x86_vcpu *v, u32 vector)
 
 	run->exit_reason = KVM_EXIT_DEBUG;
 	run->debug.arch.exception = vector;
-	run->debug.arch.pc = to_svm(v)->vmcb->save.cs.base + v->rip;
+	run->debug.arch.pc = x86_linear_rip(v);
 	run->debug.arch.dr6 = to_svm(v)->vmcb->save.dr6;
 	run->debug.arch.dr7 = to_svm(v)->vmcb->save.dr7;
 	return 0;
 }
 
+/* Does user space wait for one of these causes, bits of DR6? */
+static bool debugger_waits(struct x86_vcpu *v, u64 causes)
+{
+	unsigned int i;
+
+	if (v->guest_debug & KVM_GUESTDBG_SINGLESTEP && causes & DR6_BS)
+		return true;
+	if (!(v->guest_debug & KVM_GUESTDBG_USE_HW_BP))
+		return false;
+	for (i = 0; i < 4; i++)
+		if (causes & 1U << i && v->guest_debug_dr7 >> 2 * i & 3)
+			return true;
+	return false;
+}
+
 static int exit_db(struct svm_vcpu *svm)
 {
 	struct x86_vcpu *v = &svm->x86;
-	u64 payload = svm->vmcb->save.dr6 ^ 0xffff0ff0;
+	u64 causes = (svm->vmcb->save.dr6 ^ DR6_ONES) & DR6_CAUSES;
 
-	if (svm->nmi_singlestep) {
-		bool guest_tf = svm->nmi_singlestep_guest_tf;
-
-		svm_nmi_singlestep_end(svm);
+	if (debugger_waits(v, causes))
+		return exit_debug_user(v, DB_VECTOR);
+	if (v->guest_debug & KVM_GUESTDBG_USE_HW_BP)
+		causes &= ~0xfULL;	/* not of the guest's breakpoints */
+	if (svm->nmi_singlestep && causes & DR6_BS) {
+		svm->nmi_singlestep = false;
 		kvm_make_request(X86_REQ_EVENT, &v->vcpu);
-		if (!guest_tf && !v->guest_debug)
+		if (!svm->guest_tf)
+			causes &= ~(u64)DR6_BS;
+		if (!causes)
 			return 1;
 	}
-	if (v->guest_debug &
-	    (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
-		return exit_debug_user(v, DB_VECTOR);
-	x86_queue_exception_p(v, DB_VECTOR, payload & 0xe00f);
+	x86_queue_exception_p(v, DB_VECTOR, causes);
 	return 1;
 }
 

@@ -118,11 +118,11 @@ static void paranoid_check(struct svm_vcpu *svm)
 
 /* ---- registers between the vCPU and its VMCB ---- */
 
-/* TF is the debugger's, not the guest's own. */
-static bool debugger_steps(struct svm_vcpu *svm)
+/* TF is to be ours for this entry; v->rflags has only the guest's own. */
+static bool steps_for_us(const struct svm_vcpu *svm)
 {
-	return svm->x86.guest_debug & KVM_GUESTDBG_SINGLESTEP &&
-	       !(svm->x86.rflags & X86_EFLAGS_TF);
+	return (svm->x86.guest_debug & KVM_GUESTDBG_SINGLESTEP ||
+		svm->nmi_singlestep) && !svm->guest_tf;
 }
 
 static void load_registers(struct svm_vcpu *svm)
@@ -137,14 +137,16 @@ static void load_registers(struct svm_vcpu *svm)
 	s->rsp = v->gpr[REG_RSP];
 	s->rip = v->rip;
 	s->rflags = v->rflags;
-	if (debugger_steps(svm))
+	svm->guest_tf = v->rflags & X86_EFLAGS_TF;
+	if (unlikely(steps_for_us(svm)))
 		s->rflags |= X86_EFLAGS_TF;
 	if (s->cr2 != v->cr2) {
 		s->cr2 = v->cr2;
 		vmcb_dirty(vmcb, CLEAN_CR2);
 	}
-	if (s->dr6 != v->dr6) {
-		s->dr6 = v->dr6;
+	/* Empty, so that a #DB tells its own causes; the guest's is in v. */
+	if (s->dr6 != DR6_ONES) {
+		s->dr6 = DR6_ONES;
 		vmcb_dirty(vmcb, CLEAN_DRX);
 	}
 	if (s->g_pat != v->msrs.pat) {
@@ -169,7 +171,14 @@ static void store_cr8(struct svm_vcpu *svm)
 		x86_lapic_set_tpr(v, cr8 << 4);
 }
 
-static void store_registers(struct svm_vcpu *svm, bool debugger_tf)
+/* An IRET that was stepped over has loaded the guest's flags. */
+static bool tf_is_ours(const struct svm_vcpu *svm)
+{
+	return steps_for_us(svm) &&
+	       !(svm->iret_pending && svm->x86.rip != svm->iret_rip);
+}
+
+static void store_registers(struct svm_vcpu *svm)
 {
 	struct x86_vcpu *v = &svm->x86;
 	const struct vmcb_save *s = &svm->vmcb->save;
@@ -180,12 +189,11 @@ static void store_registers(struct svm_vcpu *svm, bool debugger_tf)
 	v->gpr[REG_RSP] = s->rsp;
 	v->rip = s->rip;
 	v->rflags = s->rflags;
-	if (debugger_tf)
+	if (unlikely(tf_is_ours(svm)))
 		v->rflags &= ~(u64)X86_EFLAGS_TF;
 	v->cr0 = (v->cr0 & hidden) | (s->cr0 & ~hidden);
 	v->cr2 = s->cr2;
 	v->cr3 = s->cr3;
-	v->dr6 = s->dr6;
 	v->next_rip = svm_nrips ? c->next_rip : 0;
 	v->insn_len = 0;
 	if (svm_decode_assists && c->exit_code == SVM_EXIT_NPF) {
@@ -229,7 +237,7 @@ static void spec_ctrl_switch(struct x86_vcpu *v, bool guest)
  */
 static void postpone_singlestep(struct svm_vcpu *svm)
 {
-	svm_nmi_singlestep_end(svm);
+	svm->nmi_singlestep = false;
 	kvm_make_request(X86_REQ_EVENT, &svm->x86.vcpu);
 	smp_send_reschedule(smp_processor_id());
 }
@@ -241,11 +249,9 @@ void svm_run(struct x86_vcpu *v)
 	struct vmcb_control *c = &svm->vmcb->control;
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
 	bool paranoid = READ_ONCE(x86_paranoid);
-	bool debugger_tf;
 
 	if (unlikely(svm->nmi_singlestep) && c->event_inj & EVENT_VALID)
 		postpone_singlestep(svm);
-	debugger_tf = debugger_steps(svm);
 	load_registers(svm);
 	if (paranoid)
 		paranoid_check(svm);
@@ -261,6 +267,6 @@ void svm_run(struct x86_vcpu *v)
 	c->tlb_control = TLB_CONTROL_NOTHING;
 	c->event_inj = 0;
 	memcpy(svm->shadow, svm->vmcb, sizeof(*svm->shadow));
-	store_registers(svm, debugger_tf);
+	store_registers(svm);
 	svm_complete_events(svm);
 }

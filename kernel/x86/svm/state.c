@@ -431,7 +431,6 @@ void svm_dr_changed(struct x86_vcpu *v)
 {
 	struct vmcb *vmcb = to_svm(v)->vmcb;
 
-	vmcb->save.dr6 = v->dr6;
 	vmcb->save.dr7 = v->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
 			 v->guest_debug_dr7 : v->dr7;
 	if (v->guest_debug & KVM_GUESTDBG_USE_SW_BP)

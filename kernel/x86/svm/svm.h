@@ -20,8 +20,8 @@ struct svm_vcpu {
 	bool nmi_masked;
 	bool iret_pending;		/* the IRET at iret_rip was let go */
 	u64 iret_rip;
-	bool nmi_singlestep;		/* TF is ours, to see the IRET end */
-	bool nmi_singlestep_guest_tf;
+	bool nmi_singlestep;		/* one instruction, to see the IRET end */
+	bool guest_tf;			/* the guest's own TF at the last entry */
 };
 
 /* One processor's SVM state. */
@@ -89,7 +89,6 @@ void svm_set_nmi_mask(struct x86_vcpu *v, bool masked);
 void svm_enable_irq_window(struct x86_vcpu *v);
 void svm_disable_irq_window(struct svm_vcpu *svm);
 void svm_enable_nmi_window(struct x86_vcpu *v);
-void svm_nmi_singlestep_end(struct svm_vcpu *svm);
 u8 svm_get_interrupt_shadow(struct x86_vcpu *v);
 void svm_set_interrupt_shadow(struct x86_vcpu *v, u8 mask);
 void svm_update_cr8_intercept(struct x86_vcpu *v, int tpr_threshold);

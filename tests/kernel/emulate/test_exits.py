@@ -119,6 +119,26 @@ CASES = {
                            "hlt | rax=40000001 rbx=4b4d564b rcx=564b4d56 rdx=4d rip=2002"),
     "cpuid 32": ("32", "0fa2f4", "rax=40000000",
                  "hlt | rax=40000001 rbx=4b4d564b rcx=564b4d56 rdx=4d rip=1003"),
+    # Jump to a second view of the code, take the page away, and run on by what the TLB still has:
+    # the fetch for decoding faults, and the instruction must not have done anything yet.
+    "no code, cpuid": ("64", "ffe0c704254020010000000000" "0fa2f4", "rax=1001002 rsp=9000",
+                       "hlt | rsp=8fd0 rip=50e1", OURS),
+    "no code, rdmsr": ("64", "ffe0c704254020010000000000" "0f32f4", "rax=1001002 rcx=8b rsp=9000",
+                       "hlt | rsp=8fd0 rip=50e1", OURS),
+    "no code, vmmcall": ("64", "ffe0c704254020010000000000" "0f01d9f4", "rax=1001002 rsp=9000",
+                         "hlt | rsp=8fd0 rip=50e1", OURS),
+    # (One that is hit cannot be tried here: the lab's processor sets none up at VMRUN.)
+    "breakpoint elsewhere, trap flag": ("64", "9090f4", "bp=1800 rflags=102 rsp=9000",
+                                        "hlt | rsp=8fd8 rip=5011 rflags=2", OURS),
+    "step with a segment base": ("32", "0fa290f4", "step=1 csbase=800 rax=40000000",
+                                 "debug 1002 | debug 1003 | hlt | rax=40000001 rbx=4b4d564b "
+                                 "rcx=564b4d56 rdx=4d rip=804"),
+    "nmi after a shadow": ("64", "e68090f4", "nmi=1 rsp=9000",
+                           "io out 80 1*1 00 | hlt | rsp=8fd8 rip=5021", OURS),
+    "msr for user space": ("64", "0f32f4", "msrs=1 rcx=12345 rax=7", "msr 12345 | hlt | "
+                           "rax=0 rip=1003"),
+    "moved at rdmsr": ("64", "0f32f490909090f4", "msrs=1 moverip=1006 rcx=12345 rax=5",
+                       "msr 12345 | hlt | rip=1008", OURS),
     # user space moves RIP at the exit (a reset): nothing of the old instruction is left
     "moved at out": ("64", "e680f490909090f4", "moverip=1006",
                      "io out 80 1*1 00 | hlt | rip=1008"),

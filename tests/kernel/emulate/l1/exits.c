@@ -5,7 +5,10 @@
  * Standard input holds one case a line: NAME MODE CODE [REG=VALUE]... with MODE
  * 16, 32 or 64, CODE in hex. The code runs at 1000 and ends with HLT. Exceptions
  * arrive at HLTs at 5000 + 16 * vector. Besides registers: at=ADDRESS moves the
- * code, step=1 single-steps, moverip=ADDRESS moves RIP at the first exit.
+ * code, step=1 single-steps, moverip=ADDRESS moves RIP at the first exit,
+ * bp=ADDRESS sets a debugger's breakpoint until it is hit, csbase=ADDRESS gives
+ * CS a base, msrs=1 sends unknown MSRs here, nmi=1 sends an NMI in the shadow of
+ * an STI. "TF" after an exit: KVM_GET_REGS shows a flag that the guest never set.
  * Memory: RAM 0..9ffff and 100000..1fffff, read-only slot c0000..cffff; the rest
  * is user space's, and answers reads with bytes that count up. At the end come
  * the registers that changed, and the bytes at 7000 that are not 0.
@@ -45,7 +48,7 @@ struct test {
 	int mode;
 	uint8_t code[256];
 	size_t code_len;
-	uint64_t at, step, moverip;
+	uint64_t at, step, moverip, bp, csbase, msrs, nmi;
 	union {
 		struct kvm_regs regs;
 		uint64_t reg[NR_REGS];
@@ -107,7 +110,7 @@ static void put64(uint64_t at, uint64_t value)
 	memcpy(ram + at, &value, 8);
 }
 
-/* 4 GiB one to one in 2 MiB pages; 600000..7fffff is absent */
+/* 4 GiB one to one in 2 MiB pages; 600000..7fffff is absent, 1000000 is 0 again */
 static void build_page_tables(void)
 {
 	uint64_t i;
@@ -118,7 +121,7 @@ static void build_page_tables(void)
 		      (PAGE_TABLES + 0x2000 + 0x1000 * i) | 7);
 	for (i = 0; i < 2048; i++)
 		put64(PAGE_TABLES + 0x2000 + 8 * i,
-		      i == 3 ? 0 : i << 21 | 0x87);
+		      i == 3 ? 0 : i == 8 ? 0x87 : i << 21 | 0x87);
 }
 
 static void build_handlers(int mode)
@@ -141,7 +144,7 @@ static void build_handlers(int mode)
 	}
 }
 
-static void set_mode(int mode)
+static void set_mode(int mode, uint64_t csbase)
 {
 	struct kvm_segment code = {
 		.limit = 0xffffffff, .selector = 8, .type = 0xb, .present = 1,
@@ -168,6 +171,7 @@ static void set_mode(int mode)
 		s.cr0 = 0x33;
 		s.cr4 = 0x600;
 	}
+	s.cs.base = csbase;
 	if (mode == 64) {
 		s.cr3 = PAGE_TABLES;
 		s.cr4 = 0x620;
@@ -178,11 +182,40 @@ static void set_mode(int mode)
 		err(1, "KVM_SET_SREGS");
 }
 
+static void set_debug(struct test *t)
+{
+	struct kvm_guest_debug debug = { .control = 0 };
+
+	if (t->step)
+		debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
+	if (t->bp) {
+		debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
+		debug.arch.debugreg[0] = t->bp;
+		debug.arch.debugreg[7] = 0x401;
+	}
+	if (ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug))
+		err(1, "KVM_SET_GUEST_DEBUG");
+}
+
+static void set_events(const struct test *t)
+{
+	struct kvm_vcpu_events ev = {
+		.flags = KVM_VCPUEVENT_VALID_SHADOW,
+		.interrupt.shadow = KVM_X86_SHADOW_INT_STI,
+	};
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_X86_USER_SPACE_MSR, .args = { 7 },
+	};
+
+	if (t->msrs && ioctl(vm, KVM_ENABLE_CAP, &cap))
+		err(1, "KVM_CAP_X86_USER_SPACE_MSR");
+	if (t->nmi && (ioctl(vcpu, KVM_SET_VCPU_EVENTS, &ev) ||
+		       ioctl(vcpu, KVM_NMI, 0)))
+		err(1, "NMI");
+}
+
 static void start(struct test *t)
 {
-	struct kvm_guest_debug debug = {
-		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
-	};
 	uint32_t i;
 
 	build_page_tables();
@@ -190,12 +223,13 @@ static void start(struct test *t)
 	for (i = 0; i < 0x1000; i++)
 		ram[0x8000 + i] = ram[0xc0000 + i] = (uint8_t)(i * 7);
 	memcpy(ram + t->at, t->code, t->code_len);
-	set_mode(t->mode);
-	t->regs.rip = t->at;
+	set_mode(t->mode, t->csbase);
+	t->regs.rip = t->at - t->csbase;
 	if (ioctl(vcpu, KVM_SET_REGS, &t->regs))
 		err(1, "KVM_SET_REGS");
-	if (t->step && ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug))
-		err(1, "KVM_SET_GUEST_DEBUG");
+	if (t->step || t->bp)
+		set_debug(t);
+	set_events(t);
 	answers = 0;
 }
 
@@ -266,6 +300,10 @@ static bool print_exit(void)
 		printf(" | debug %llx",
 		       (unsigned long long)run->debug.arch.pc);
 		return true;
+	case KVM_EXIT_X86_RDMSR:
+	case KVM_EXIT_X86_WRMSR:
+		printf(" | msr %x", run->msr.index);
+		return true;
 	case KVM_EXIT_INTERNAL_ERROR:
 		print_error();
 		return false;
@@ -306,6 +344,21 @@ static void move_rip(const struct test *t)
 		err(1, "KVM_SET_REGS");
 }
 
+/* What the guest is not to see: TF, where it never set it. */
+static void print_flags(struct test *t)
+{
+	struct kvm_regs regs;
+
+	if (ioctl(vcpu, KVM_GET_REGS, &regs))
+		err(1, "KVM_GET_REGS");
+	if (regs.rflags & 0x100 & ~t->regs.rflags)
+		printf(" TF");
+	if (run->exit_reason == KVM_EXIT_DEBUG && t->bp) {
+		t->bp = 0;
+		set_debug(t);
+	}
+}
+
 /* A guest that never exits: KVM_RUN returns EINTR. */
 static void on_alarm(int sig)
 {
@@ -327,6 +380,7 @@ static void run_test(const char *name, struct test *t)
 		}
 		if (!print_exit())
 			break;
+		print_flags(t);
 		if (t->moverip && !exits)
 			move_rip(t);
 	}
@@ -357,6 +411,14 @@ static void set_word(struct test *t, const char *word)
 		t->step = value;
 	else if (!strncmp(word, "moverip=", 8))
 		t->moverip = value;
+	else if (!strncmp(word, "bp=", 3))
+		t->bp = value;
+	else if (!strncmp(word, "csbase=", 7))
+		t->csbase = value;
+	else if (!strncmp(word, "msrs=", 5))
+		t->msrs = value;
+	else if (!strncmp(word, "nmi=", 4))
+		t->nmi = value;
 	else
 		errx(2, "%s: what is that", word);
 }
