@@ -124,13 +124,16 @@ EXPORT_SYMBOL_GPL(kvm_io_bus_write);
 
 /* ---- changes ---- */
 
-static u32 counted_devices(const struct kvm_io_bus *b)
+/* Removed devices leave holes, which the next copy closes. */
+static bool bus_full(const struct kvm_io_bus *b, bool uncounted)
 {
-	u32 i, n = 0;
+	u32 i, nr = 0, counted = 0;
 
-	for (i = 0; i < b->nr; i++)
-		n += b->range[i].dev && !b->range[i].dev->ops->uncounted;
-	return n;
+	for (i = 0; i < b->nr; i++) {
+		nr += !!b->range[i].dev;
+		counted += b->range[i].dev && !b->range[i].dev->ops->uncounted;
+	}
+	return nr >= MAX_RANGES || (!uncounted && counted >= KVM_MAX_IO_DEVICES);
 }
 
 static void append(struct kvm_io_bus *b, const struct kvm_io_range *r)
@@ -191,8 +194,7 @@ int kvm_io_bus_register(struct kvm *kvm, enum kvm_bus bus, gpa_t addr,
 		return register_whole(old, dev);
 	if (len < 0 || addr + len - 1 < addr)
 		return -EINVAL;
-	if (old->nr >= MAX_RANGES || (!dev->ops->uncounted &&
-				      counted_devices(old) >= KVM_MAX_IO_DEVICES))
+	if (bus_full(old, dev->ops->uncounted))
 		return -ENOSPC;
 	r.last = addr + len - 1;
 	new = bus_copy(old, &r);

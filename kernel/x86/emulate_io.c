@@ -151,6 +151,9 @@ static enum emul_result outs_batch(struct emulator *e, u16 port)
 	u32 count;
 
 	r = batch_linear(e, seg, REG_RSI, 0, &linear, &count);
+	/* A device is read element by element, as the guest would. */
+	if (r == EMUL_OK && count > 1 && !emul_linear_is_memory(e, linear))
+		count = 1;
 	if (r == EMUL_OK)
 		r = emul_linear_read(e, linear, e->pio.data, count * size, 0);
 	if (r != EMUL_OK)

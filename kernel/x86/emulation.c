@@ -179,6 +179,27 @@ int x86_decode_current(struct x86_vcpu *v, struct x86_insn *insn)
 }
 EXPORT_SYMBOL_GPL(x86_decode_current);
 
+/*
+ * Length of the INT n, INT3 or INTO at RIP that raises vector; 0 if there is
+ * none. Quiet: nothing is queued if it cannot be fetched.
+ */
+u8 x86_int_length(struct x86_vcpu *v, u8 vector)
+{
+	u64 linear = code_position(v).linear;
+	struct emul_fault fault;
+	u8 code[2];
+
+	if (x86_fetch_gva(v, linear, code, 1, &fault))
+		return 0;
+	if ((vector == BP_VECTOR && code[0] == 0xcc) ||
+	    (vector == OF_VECTOR && code[0] == 0xce))
+		return 1;
+	if (code[0] != 0xcd || x86_fetch_gva(v, linear + 1, code + 1, 1, &fault))
+		return 0;
+	return code[1] == vector ? 2 : 0;
+}
+EXPORT_SYMBOL_GPL(x86_int_length);
+
 /* ---- the end of an instruction ---- */
 
 /* tf: RFLAGS.TF as the instruction began */

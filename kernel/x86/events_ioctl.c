@@ -17,15 +17,6 @@ static bool payload_enabled(struct x86_vcpu *v)
 	return to_x86_vm(v->vcpu.kvm)->exception_payload_enabled;
 }
 
-/*
- * INT3 and INTO come back by themselves, because RIP still points at them;
- * the ABI has no room for the length that handing them in would need.
- */
-static bool is_soft(const struct x86_exception *e)
-{
-	return e->vector == BP_VECTOR || e->vector == OF_VECTOR;
-}
-
 static void get_exception(struct x86_vcpu *v, struct kvm_vcpu_events *ev)
 {
 	struct x86_exception *e = &v->exception;
@@ -33,13 +24,11 @@ static void get_exception(struct x86_vcpu *v, struct kvm_vcpu_events *ev)
 	/* Who does not know payloads must find CR2 and DR6 changed already. */
 	if (e->pending && e->has_payload && !payload_enabled(v))
 		x86_deliver_payload(v);
-	if (!is_soft(e)) {
-		ev->exception.injected = e->injected;
-		ev->exception.pending = e->pending;
-		/* Nor does it know "pending". */
-		if (!payload_enabled(v))
-			ev->exception.injected |= e->pending;
-	}
+	ev->exception.injected = e->injected;
+	ev->exception.pending = e->pending;
+	/* Nor does it know "pending". */
+	if (!payload_enabled(v))
+		ev->exception.injected |= e->pending;
 	ev->exception.nr = e->vector;
 	ev->exception.has_error_code = e->has_error_code;
 	ev->exception.error_code = e->error_code;
@@ -54,7 +43,8 @@ int x86_get_vcpu_events(struct x86_vcpu *v, struct kvm_vcpu_events *ev)
 
 	memset(ev, 0, sizeof(*ev));
 	get_exception(v, ev);
-	ev->interrupt.injected = v->interrupt.injected && !v->interrupt.soft;
+	ev->interrupt.injected = v->interrupt.injected;
+	ev->interrupt.soft = v->interrupt.injected && v->interrupt.soft;
 	ev->interrupt.nr = v->interrupt.vector;
 	ev->interrupt.shadow = x86_ops->get_interrupt_shadow(v);
 	nmis = v->nmi_pending + atomic_read(&v->nmi_queued);

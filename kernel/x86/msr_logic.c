@@ -100,8 +100,11 @@ bool msr_filter_allows(const struct msr_filter_range *ranges, u32 nr,
 		if (!(ranges[i].flags & access) || index < ranges[i].base)
 			continue;
 		bit = index - ranges[i].base;
-		if (bit < ranges[i].nmsrs)
-			return ranges[i].bitmap[bit / 8] >> (bit % 8) & 1;
+		if (bit >= ranges[i].nmsrs)
+			continue;
+		/* The guest names the MSR. */
+		bit = array_index_nospec(bit, ranges[i].nmsrs);
+		return ranges[i].bitmap[bit / 8] >> (bit % 8) & 1;
 	}
 	return default_allow;
 }

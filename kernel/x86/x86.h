@@ -566,6 +566,7 @@ int x86_translate(struct x86_vcpu *v, struct kvm_translation *tr);
  */
 int x86_emulate_insn(struct x86_vcpu *v, gpa_t gpa);
 u64 x86_linear_rip(struct x86_vcpu *v);
+u8 x86_int_length(struct x86_vcpu *v, u8 vector);
 /*
  * Fill v->next_rip, decoding the instruction of the exit if the processor did
  * not tell. 1, or for handle_exit() to return: above 1, it runs again.

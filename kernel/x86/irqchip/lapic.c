@@ -110,15 +110,14 @@ static void end_of_interrupt(struct lapic *apic)
 {
 	struct x86_vcpu *v = apic->v;
 	struct x86_vm *vm = to_x86_vm(v->vcpu.kvm);
-	int vector = lapic_logic_eoi(&apic->logic);
+	bool level;
+	int vector = lapic_logic_eoi(&apic->logic, &level);
 
 	look_again(v);
 	if (vector < 0)
 		return;
 	if (vm->irqchip == X86_IRQCHIP_KERNEL) {
-		x86_ioapic_eoi(vm, vector, lapic_vector_test(&apic->logic,
-							     LAPIC_TMR,
-							     vector));
+		x86_ioapic_eoi(vm, vector, level);
 	} else if (v->eoi_exit_bitmap[vector / 64] >> (vector % 64) & 1) {
 		v->pending_ioapic_eoi = vector;
 		kvm_make_request(X86_REQ_IOAPIC_EOI_EXIT, &v->vcpu);

@@ -142,12 +142,16 @@ int lapic_logic_ack(struct lapic_logic *l)
 	return vector;
 }
 
-int lapic_logic_eoi(struct lapic_logic *l)
+int lapic_logic_eoi(struct lapic_logic *l, bool *level)
 {
 	int vector = lapic_highest_vector(l, LAPIC_ISR);
 
-	if (vector >= 0)
-		lapic_vector_clear(l, LAPIC_ISR, vector);
+	*level = false;
+	if (vector < 0)
+		return -1;
+	/* First: once it is out of service, the next one may write its TMR. */
+	*level = lapic_vector_test(l, LAPIC_TMR, vector);
+	lapic_vector_clear(l, LAPIC_ISR, vector);
 	return vector;
 }
 

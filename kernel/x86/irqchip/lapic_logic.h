@@ -172,7 +172,8 @@ u32 lapic_logic_ppr(const struct lapic_logic *l);
 /* Highest pending vector above the processor priority, or -1. */
 int lapic_logic_pending(const struct lapic_logic *l);
 int lapic_logic_ack(struct lapic_logic *l);	/* IRR to ISR; vector or -1 */
-int lapic_logic_eoi(struct lapic_logic *l);	/* vector ended, or -1 */
+/* Vector ended, or -1; *level: it was level-triggered. */
+int lapic_logic_eoi(struct lapic_logic *l, bool *level);
 void lapic_logic_error(struct lapic_logic *l, u32 esr_bits);
 
 /* Destination matching, SDM vol. 3A "Determining IPI Destination" */

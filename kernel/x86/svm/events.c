@@ -23,17 +23,39 @@ static void inject(struct svm_vcpu *svm, u8 type, u8 vector, bool has_error,
 	c->event_inj_err = event & EVENT_HAS_ERROR ? error : 0;
 }
 
+static bool is_software(u8 vector)
+{
+	return vector == BP_VECTOR || vector == OF_VECTOR;
+}
+
+static void set_soft(struct svm_vcpu *svm, u8 vector)
+{
+	svm->soft_event = true;
+	svm->soft_len = x86_int_length(&svm->x86, vector);
+}
+
+/*
+ * Software events return behind their instruction, and user space hands them
+ * in while RIP is still at it; svm_load_rip() does the rest.
+ */
 void svm_inject_exception(struct x86_vcpu *v)
 {
 	const struct x86_exception *e = &v->exception;
 
+	if (is_software(e->vector))
+		set_soft(to_svm(v), e->vector);
 	inject(to_svm(v), EVENT_TYPE_EXCEPTION, e->vector, e->has_error_code,
 	       e->error_code);
 }
 
 void svm_inject_interrupt(struct x86_vcpu *v)
 {
-	inject(to_svm(v), EVENT_TYPE_INTR, v->interrupt.vector, false, 0);
+	struct svm_vcpu *svm = to_svm(v);
+
+	if (v->interrupt.soft)
+		set_soft(svm, v->interrupt.vector);
+	inject(svm, svm->soft_len ? EVENT_TYPE_SOFT : EVENT_TYPE_INTR,
+	       v->interrupt.vector, false, 0);
 }
 
 void svm_inject_nmi(struct x86_vcpu *v)
@@ -48,6 +70,8 @@ void svm_inject_nmi(struct x86_vcpu *v)
 void svm_cancel_injection(struct x86_vcpu *v)
 {
 	to_svm(v)->vmcb->control.event_inj = 0;
+	to_svm(v)->soft_event = false;
+	to_svm(v)->soft_len = 0;
 }
 
 /* ---- after an exit ---- */
@@ -62,9 +86,41 @@ static void nmi_iret_done(struct svm_vcpu *svm)
 }
 
 /*
- * What was being delivered when the guest exited is delivered again. A
- * software interrupt or INT3/INTO is not: RIP still points to the
- * instruction, which simply runs again.
+ * Where the guest goes on when the event going in returns: NRIP tells the
+ * processor, 15.20; one without it gets the RIP behind the instruction.
+ */
+void svm_load_rip(struct svm_vcpu *svm)
+{
+	struct vmcb *vmcb = svm->vmcb;
+	u64 next = svm->x86.rip + svm->soft_len;
+
+	svm->entry_rip = svm->x86.rip;
+	vmcb->save.rip = svm_nrips ? svm->entry_rip : next;
+	if (unlikely(svm->soft_event))
+		vmcb->control.next_rip = next;
+}
+
+/* Did the software event that went in not arrive? Then RIP goes back. */
+static bool soft_interrupted(struct svm_vcpu *svm)
+{
+	const struct vmcb_control *c = &svm->vmcb->control;
+	u8 type = (c->exit_int_info & EVENT_TYPE_MASK) >> EVENT_TYPE_SHIFT;
+	u64 rip = svm->entry_rip + (svm_nrips ? 0 : svm->soft_len);
+	bool delivering = c->exit_int_info & EVENT_VALID &&
+			  (type == EVENT_TYPE_EXCEPTION ||
+			   type == EVENT_TYPE_SOFT);
+
+	if (svm->x86.rip != rip ||
+	    !(delivering || c->exit_code == SVM_EXIT_INVALID))
+		return false;
+	svm->x86.rip = svm->entry_rip;
+	return true;
+}
+
+/*
+ * What was being delivered when the guest exited is delivered again. An INT n,
+ * INT3 or INTO of the guest's own is not: RIP still points to it, and it simply
+ * runs again.
  */
 void svm_complete_events(struct svm_vcpu *svm)
 {
@@ -72,7 +128,10 @@ void svm_complete_events(struct svm_vcpu *svm)
 	struct x86_vcpu *v = &svm->x86;
 	u32 info = c->exit_int_info;
 	u8 vector = info & EVENT_VECTOR_MASK;
+	bool again = unlikely(svm->soft_event) && soft_interrupted(svm);
 
+	svm->soft_event = false;
+	svm->soft_len = 0;
 	x86_clear_injected(v);
 	nmi_iret_done(svm);
 	if (!(info & EVENT_VALID))
@@ -82,13 +141,17 @@ void svm_complete_events(struct svm_vcpu *svm)
 		x86_requeue_nmi(v);
 		break;
 	case EVENT_TYPE_EXCEPTION:
-		if (vector != BP_VECTOR && vector != OF_VECTOR)
+		if (again || !is_software(vector))
 			x86_requeue_exception(v, vector,
 					      info & EVENT_HAS_ERROR,
 					      c->exit_int_info_err);
 		break;
 	case EVENT_TYPE_INTR:
 		x86_requeue_interrupt(v, vector, false);
+		break;
+	case EVENT_TYPE_SOFT:
+		if (again)
+			x86_requeue_interrupt(v, vector, true);
 		break;
 	default:
 		break;

@@ -136,16 +136,18 @@ static int exit_db(struct svm_vcpu *svm)
 {
 	struct x86_vcpu *v = &svm->x86;
 	u64 causes = (svm->vmcb->save.dr6 ^ DR6_ONES) & DR6_CAUSES;
+	bool nmi_step = svm->nmi_singlestep && causes & DR6_BS;
 
+	if (nmi_step) {
+		svm->nmi_singlestep = false;
+		kvm_make_request(X86_REQ_EVENT, &v->vcpu);
+	}
 	if (debugger_waits(v, causes))
 		return exit_debug_user(v, DB_VECTOR);
 	if (v->guest_debug & KVM_GUESTDBG_USE_HW_BP)
 		causes &= ~0xfULL;	/* not of the guest's breakpoints */
-	if (svm->nmi_singlestep && causes & DR6_BS) {
-		svm->nmi_singlestep = false;
-		kvm_make_request(X86_REQ_EVENT, &v->vcpu);
-		if (!svm->guest_tf)
-			causes &= ~(u64)DR6_BS;
+	if (nmi_step && !svm->guest_tf) {
+		causes &= ~(u64)DR6_BS;
 		if (!causes)
 			return 1;
 	}

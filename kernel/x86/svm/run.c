@@ -135,7 +135,7 @@ static void load_registers(struct svm_vcpu *svm)
 
 	s->rax = v->gpr[REG_RAX];
 	s->rsp = v->gpr[REG_RSP];
-	s->rip = v->rip;
+	svm_load_rip(svm);
 	s->rflags = v->rflags;
 	svm->guest_tf = v->rflags & X86_EFLAGS_TF;
 	if (unlikely(steps_for_us(svm)))

@@ -254,6 +254,8 @@ void svm_vcpu_reset(struct x86_vcpu *v, bool init)
 	c->event_inj = 0;
 	c->int_state = 0;
 	svm->nmi_masked = svm->iret_pending = svm->nmi_singlestep = false;
+	svm->soft_event = false;
+	svm->soft_len = 0;
 	svm_disable_irq_window(svm);
 	svm_cr0_changed(v);
 	svm_cr3_changed(v);

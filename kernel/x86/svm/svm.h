@@ -22,6 +22,9 @@ struct svm_vcpu {
 	u64 iret_rip;
 	bool nmi_singlestep;		/* one instruction, to see the IRET end */
 	bool guest_tf;			/* the guest's own TF at the last entry */
+	bool soft_event;		/* what goes in is an INT n, INT3 or INTO */
+	u8 soft_len;			/* of that instruction; 0: it is not at RIP */
+	u64 entry_rip;
 };
 
 /* One processor's SVM state. */
@@ -77,6 +80,7 @@ int svm_iopm_alloc(void);
 void svm_iopm_free(void);
 
 /* events.c: injection, windows, what an exit interrupted */
+void svm_load_rip(struct svm_vcpu *svm);
 void svm_inject_exception(struct x86_vcpu *v);
 void svm_inject_interrupt(struct x86_vcpu *v);
 void svm_inject_nmi(struct x86_vcpu *v);

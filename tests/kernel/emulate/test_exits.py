@@ -78,6 +78,10 @@ CASES = {
             "io out 80 1*1 88 | io out 3f8 4*1 88776655 | hlt | rip=1004"),
     "outs": ("64", "f36ff4", "rdx=3f8 rsi=8000 rcx=3",
              "io out 3f8 4*3 00070e151c232a31383f464d | hlt | rcx=0 rsi=800c rip=1003"),
+    "outs from a device": ("64", "f36ff4", "rdx=3f8 rsi=10000000 rcx=3",
+                           "mmio r 10000000 4 | io out 3f8 4*1 01020304 | mmio r 10000004 4 | "
+                           "io out 3f8 4*1 05060708 | mmio r 10000008 4 | "
+                           "io out 3f8 4*1 090a0b0c | hlt | rcx=0 rsi=1000000c rip=1003"),
     "outs across pages": ("64", "f36ef4", "rdx=3f8 rsi=8ffe rcx=4",
                           "io out 3f8 1*2 f2f9 | io out 3f8 1*2 0000 | hlt | "
                           "rcx=0 rsi=9002 rip=1003"),
@@ -133,6 +137,20 @@ CASES = {
     "step with a segment base": ("32", "0fa290f4", "step=1 csbase=800 rax=40000000",
                                  "debug 1002 | debug 1003 | hlt | rax=40000001 rbx=4b4d564b "
                                  "rcx=564b4d56 rdx=4d rip=804"),
+    # RIP on the stack (7008) is behind the instruction, and nothing comes twice or never. The
+    # stack's page is not mapped yet: the first delivery always exits.
+    "int3": ("64", "ccf4", "rsp=7030", "hlt | rsp=7008 rip=5031 7008=01 7009=10"),
+    "int": ("64", "cd20f4", "rsp=7030", "hlt | rsp=7008 rip=5201 7008=02 7009=10"),
+    "int3 handed in": ("64", "ccf4", "event=3 rsp=7030",
+                       "hlt | rsp=7008 rip=5031 7008=01 7009=10"),
+    "int 3 handed in": ("64", "cd03f4", "event=3 rsp=7030",
+                        "hlt | rsp=7008 rip=5031 7008=02 7009=10"),
+    "#BP out of nothing": ("64", "90f4", "event=3 rsp=7030",
+                           "hlt | rsp=7008 rip=5031 7009=10", OURS),   # stock skips the NOP
+    "#OF out of nothing": ("64", "90f4", "event=4 rsp=7030",
+                           "hlt | rsp=7008 rip=5041 7009=10", OURS),
+    "#BP, real mode": ("16", "ccf4", "event=3 rsp=7010",
+                       "hlt | rsp=700a rip=5031 700a=01 700b=10 700e=02"),
     "nmi after a shadow": ("64", "e68090f4", "nmi=1 rsp=9000",
                            "io out 80 1*1 00 | hlt | rsp=8fd8 rip=5021", OURS),
     "msr for user space": ("64", "0f32f4", "msrs=1 rcx=12345 rax=7", "msr 12345 | hlt | "

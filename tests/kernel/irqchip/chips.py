@@ -79,7 +79,7 @@ SIGNATURES = {
     "lapic_logic_ppr": (c_uint32, [c_void_p]),
     "lapic_logic_pending": (c_int, [c_void_p]),
     "lapic_logic_ack": (c_int, [c_void_p]),
-    "lapic_logic_eoi": (c_int, [c_void_p]),
+    "lapic_logic_eoi": (c_int, [c_void_p, POINTER(c_bool)]),
     "lapic_logic_error": (None, [c_void_p, c_uint32]),
     "lapic_logic_match": (c_bool, [c_void_p, POINTER(ApicIrq), c_bool]),
     "lapic_icr_decode": (None, [c_void_p, POINTER(ApicIrq)]),
@@ -247,6 +247,12 @@ class Lapic(Chip):
     def read(self, reg: int, tmcct: int = 0) -> int:
         """An xAPIC register, 32 bits."""
         return self.lib.lapic_logic_read(self.obj, reg, tmcct)
+
+    def eoi(self) -> tuple[int, bool]:
+        """Vector out of service or -1, and whether it was level-triggered."""
+        level = c_bool(True)
+        vector = self.lib.lapic_logic_eoi(self.obj, ctypes.byref(level))
+        return vector, level.value
 
     def rdmsr(self, msr: int, tmcct: int = 0) -> int | None:
         """An x2APIC MSR; None: #GP."""

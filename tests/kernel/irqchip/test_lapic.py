@@ -312,7 +312,8 @@ class PriorityMachine(RuleBasedStateMachine):
     @rule()
     def eoi(self) -> None:
         expected = max(self.isr, default=-1)
-        assert self.apic.eoi() == expected
+        level = expected >= 0 and bool(self.apic.vector_test(TMR, expected))
+        assert self.apic.eoi() == (expected, level)
         self.isr = [vector for vector in self.isr if vector != expected]
 
     @rule()

@@ -8,7 +8,8 @@
  * code, step=1 single-steps, moverip=ADDRESS moves RIP at the first exit,
  * bp=ADDRESS sets a debugger's breakpoint until it is hit, csbase=ADDRESS gives
  * CS a base, msrs=1 sends unknown MSRs here, nmi=1 sends an NMI in the shadow of
- * an STI. "TF" after an exit: KVM_GET_REGS shows a flag that the guest never set.
+ * an STI, event=N hands in exception N as being delivered.
+ * "TF" after an exit: KVM_GET_REGS shows a flag that the guest never set.
  * Memory: RAM 0..9ffff and 100000..1fffff, read-only slot c0000..cffff; the rest
  * is user space's, and answers reads with bytes that count up. At the end come
  * the registers that changed, and the bytes at 7000 that are not 0.
@@ -48,7 +49,7 @@ struct test {
 	int mode;
 	uint8_t code[256];
 	size_t code_len;
-	uint64_t at, step, moverip, bp, csbase, msrs, nmi;
+	uint64_t at, step, moverip, bp, csbase, msrs, nmi, event;
 	union {
 		struct kvm_regs regs;
 		uint64_t reg[NR_REGS];
@@ -199,6 +200,9 @@ static void set_debug(struct test *t)
 
 static void set_events(const struct test *t)
 {
+	struct kvm_vcpu_events exception = {
+		.exception = { .injected = 1, .nr = t->event },
+	};
 	struct kvm_vcpu_events ev = {
 		.flags = KVM_VCPUEVENT_VALID_SHADOW,
 		.interrupt.shadow = KVM_X86_SHADOW_INT_STI,
@@ -209,6 +213,8 @@ static void set_events(const struct test *t)
 
 	if (t->msrs && ioctl(vm, KVM_ENABLE_CAP, &cap))
 		err(1, "KVM_CAP_X86_USER_SPACE_MSR");
+	if (t->event && ioctl(vcpu, KVM_SET_VCPU_EVENTS, &exception))
+		err(1, "exception");
 	if (t->nmi && (ioctl(vcpu, KVM_SET_VCPU_EVENTS, &ev) ||
 		       ioctl(vcpu, KVM_NMI, 0)))
 		err(1, "NMI");
@@ -417,6 +423,8 @@ static void set_word(struct test *t, const char *word)
 		t->csbase = value;
 	else if (!strncmp(word, "msrs=", 5))
 		t->msrs = value;
+	else if (!strncmp(word, "event=", 6))
+		t->event = value;
 	else if (!strncmp(word, "nmi=", 4))
 		t->nmi = value;
 	else
