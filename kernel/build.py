@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Build kvm.ko and kvm-amd.ko out of tree for one set of kernel headers.
+"""Build kvm.ko, kvm-amd.ko and bench/ out of tree for one set of kernel headers.
 
 Kbuild writes its objects beside the sources, and how to tell it otherwise has
 changed more than once (src= until 6.9, MO= from 6.13). So it gets a directory
@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-MODULES = ("kvm.ko", "kvm-amd.ko")
+MODULES = ("kvm.ko", "kvm-amd.ko", "bench/unikvm-floor.ko")
 
 
 def kernel_release(headers: Path) -> str:
@@ -94,7 +94,7 @@ def main() -> int:
         sys.stderr.write(done.stdout)
         return 1
     for module in MODULES:
-        copy_if_changed(work / "kernel" / module, args.out / module)
+        copy_if_changed(work / "kernel" / module, args.out / Path(module).name)
     if args.depfile:
         write_depfile(args.depfile, args.target, source_files(source))
     return 0

@@ -14,6 +14,7 @@ VERBS = {
     "run": "boot a guest through the whole stack; a shell in it, or --exec CMD",
     "lab": "a shell, or a command, in a lab machine with the kernel half loaded",
     "test": "run the tests",
+    "bench": "measure the kernel half beside stock: bench exits",
     "build": "build kernel modules, VMM and firmware",
     "probe": "what this host and its /dev/kvm can do",
     "version": "versions and hashes of all three parts",

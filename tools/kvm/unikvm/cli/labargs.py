@@ -67,14 +67,15 @@ def tree_if_wanted(args: argparse.Namespace) -> modules.TreeModules | None:
 
 
 def l1_config(args: argparse.Namespace, kernel: kernels.Kernel, memory: int = 2048,
-              disks: Sequence[Disk] = (), share: Sequence[Path] = ()) -> L1Config:
+              disks: Sequence[Disk] = (), share: Sequence[Path] = (),
+              icount: bool = False) -> L1Config:
     """The L1 that the options describe; `memory` in MiB."""
     build = places.build_dir()
     package = Path(__file__).resolve().parents[2]
     shared = [places.cache_dir(), package, *([build] if build else []), *share]
     return L1Config(vmlinuz=kernel.vmlinuz, memory=memory, cpus=args.lab_cpus,
                     qemu=args.lab_qemu, threads=args.lab_threads, share=tuple(shared),
-                    disks=tuple(disks))
+                    disks=tuple(disks), icount=icount)
 
 
 def boot_l1(args: argparse.Namespace, config: L1Config, tree: modules.TreeModules | None,

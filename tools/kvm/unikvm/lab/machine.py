@@ -52,13 +52,17 @@ class Disk:
 
 @dataclass(frozen=True)
 class L1Config:
-    """What an L1 is made of. memory in MiB, limit in seconds of wall time (0: none)."""
+    """What an L1 is made of. memory in MiB, limit in seconds of wall time (0: none).
+
+    `icount`: the TSC counts the instructions executed instead of time.
+    """
 
     vmlinuz: Path
     memory: int = 2048
     cpus: int = 2
     qemu: Path | None = None
     threads: str = "multi"
+    icount: bool = False
     share: tuple[Path, ...] = ()
     share_rw: tuple[Path, ...] = ()
     disks: tuple[Disk, ...] = ()
@@ -424,6 +428,8 @@ def qemu_options(config: L1Config, address: Path) -> list[str]:
         "-chardev", f"socket,id=agent,path={address}",
         "-device", "virtio-serial-pci,id=agentbus",
         "-device", f"virtserialport,bus=agentbus.0,chardev=agent,name={agent.PORT_NAME}"]
+    if config.icount:
+        options += ["-icount", "shift=0,sleep=off"]
     for index, disk in enumerate(config.disks):
         readonly = "on" if disk.readonly else "off"
         options += [
