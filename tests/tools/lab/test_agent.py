@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -125,6 +126,19 @@ def test_a_background_child_does_not_hold_the_exit(peer):
     status, streams = peer.collect(5)
     os.kill(int(streams[agent.OUT]), signal.SIGKILL)
     assert status == 5
+
+
+def test_a_stream_that_the_exit_closed_is_not_read_again(peer):
+    """Exit and output ready in one round, in this order: the agent slept through both."""
+    peer.start(8, ["sh", "-c", "echo up; (sleep 0.3; echo late) & sleep 0.1; exit 5"])
+    assert peer.next() == (agent.OUT, 8, b"up\n")
+    peer.process.send_signal(signal.SIGSTOP)
+    time.sleep(1)
+    peer.process.send_signal(signal.SIGCONT)
+    status, streams = peer.collect(8)
+    assert status == 5 and streams[agent.OUT] == b"late\n"
+    peer.send(agent.PING, 1)
+    assert peer.next() == (agent.PONG, 1, b"")
 
 
 def test_a_terminal_has_its_size(peer):

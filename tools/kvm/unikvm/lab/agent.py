@@ -138,15 +138,22 @@ class Agent:
         self.send(HELLO, 0, json.dumps({"kernel": os.uname().release}).encode())
         while self.running:
             for key, mask in self.selector.select():
-                what, job = key.data
-                if what == "port":
-                    self.port_readable()
-                elif what == "exit":
-                    self.job_exited(job)
-                elif mask & selectors.EVENT_READ:
-                    self.stream_readable(job, key.fd)
-                else:
-                    self.feed_stdin(job)
+                self.dispatch(key, mask)
+
+    def dispatch(self, key: selectors.SelectorKey, mask: int) -> None:
+        """Act on one ready file, unless an earlier one of the same round closed it."""
+        current = self.selector.get_map().get(key.fd)
+        if current is None or current.data != key.data:
+            return
+        what, job = key.data
+        if what == "port":
+            self.port_readable()
+        elif what == "exit":
+            self.job_exited(job)
+        elif mask & selectors.EVENT_READ:
+            self.stream_readable(job, key.fd)
+        else:
+            self.feed_stdin(job)
 
     def port_readable(self) -> None:
         data = os.read(self.port, CHUNK)
