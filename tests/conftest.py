@@ -8,7 +8,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from lib import labs as lab_machines
-from lib import tree
+from lib import slabs, tree
 from unikvm.lab.machine import L1Died, L1Wedged
 
 TIERS = ("quick", "default", "full")
@@ -179,6 +179,13 @@ def labs(request, tmp_path_factory):
 def l1_tree(labs):
     """A shared L1 with the tree's modules, paranoid checks on; a kernel warning fails the test."""
     yield from healthy(labs.get("tree", parameters={"kvm.paranoid": "1"}))
+
+
+@pytest.fixture
+def l1_counted(labs):
+    """As l1_tree, on a kernel that counts its objects exactly."""
+    yield from healthy(labs.get("tree", parameters={"kvm.paranoid": "1"},
+                                kernel_args=slabs.KERNEL_ARGS))
 
 
 @pytest.fixture

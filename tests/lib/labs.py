@@ -79,13 +79,14 @@ class Labs:
         self._shared: SharedL1 | None = None
 
     def get(self, half: str, cpus: int = 1, memory: int = 2048,
-            parameters: Mapping[str, str] | None = None) -> SharedL1:
+            parameters: Mapping[str, str] | None = None,
+            kernel_args: tuple[str, ...] = ()) -> SharedL1:
         """The machine with these options, booted if it is not the one at hand."""
         half = "stock" if self.force_stock else half
         wanted = dict(parameters or {})
         if half == "stock":
             wanted = {}
-        key = (half, cpus, memory, tuple(sorted(wanted.items())))
+        key = (half, cpus, memory, tuple(sorted(wanted.items())), kernel_args)
         if self._shared is not None and self._key == key and self._alive():
             return self._shared
         self.close()
@@ -93,6 +94,7 @@ class Labs:
         build = places.build_dir()
         config = L1Config(
             vmlinuz=kernel.vmlinuz, cpus=cpus, memory=memory, share_rw=(self.scratch,),
+            kernel_args=kernel_args,
             share=tuple(filter(None, (places.cache_dir(), build))))
         machine = L1(config)
         self.booted += 1
