@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A bzImage of a few hundred bytes around payloads/tiny_kernel.S."""
+"""A bzImage of a few hundred bytes around a payload entered at its 64-bit entry."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from lib.payload import assemble
 LOAD = 0x100000
 
 
-def bzimage(load: int = LOAD) -> bytes:
+def bzimage(load: int = LOAD, name: str = "tiny_kernel") -> bytes:
     """Boot sector with a setup header (protocol 2.15), one setup sector, the payload."""
-    payload = assemble("tiny_kernel", load)
+    payload = assemble(name, load)
     payload += bytes(-len(payload) % 16)
     setup = bytearray(2 * 512)
     setup[0x1F1] = 1  # setup_sects
@@ -33,8 +33,8 @@ def bzimage(load: int = LOAD) -> bytes:
     return bytes(setup) + payload
 
 
-def write(folder: Path) -> Path:
-    """The image as a file in folder."""
-    path = folder / "tiny_kernel"
-    path.write_bytes(bzimage())
+def write(folder: Path, name: str = "tiny_kernel") -> Path:
+    """payloads/NAME.S as an image in folder."""
+    path = folder / name
+    path.write_bytes(bzimage(name=name))
     return path

@@ -117,6 +117,8 @@ def test_cpuid_for_one_of_four() -> None:
         leaf(0, eax=0xD), leaf(1, ecx=1 << 5 | 1 << 3, edx=0x1234), leaf(0xB),
         leaf(0x80000001, ecx=1 << 2 | 1), leaf(0x80000008, eax=0x3028, ecx=0x7007),
         leaf(0x8000000A, eax=1), leaf(0x40000001, eax=0x1000009),
+        leaf(0x4, 0, eax=0xFC00C121), leaf(0x4, 1), leaf(0x8000001D, 0, eax=0x1C121),
+        leaf(0x8000001D, 3, eax=0x1C163), leaf(0x8000001E, eax=99, ebx=0x199, ecx=0x301),
     ]  # fmt: skip
     made = cpuid.for_vcpu(supported, cpu=3, cpus=4, tsc_deadline=True)
     got = {(item.function, item.index): item for item in made}
@@ -129,6 +131,10 @@ def test_cpuid_for_one_of_four() -> None:
     assert got[0x80000001, 0].ecx == 1 | 1 << 1
     assert got[0x80000008, 0].ecx == 3 | 2 << 12
     assert (0x8000000A, 0) not in got
+    # Fields are of "minus one": 4 cores a package, a cache of one thread, one of all four.
+    assert got[0x4, 0].eax == 0x0C000121 and got[0x4, 1].eax == 0
+    assert got[0x8000001D, 0].eax == 0x121 and got[0x8000001D, 3].eax == 0x163 | 3 << 14
+    assert got[0x8000001E, 0][3:] == (3, 3, 0, 0)
     assert got[0x40000001, 0] == leaf(0x40000001, eax=0x1000009)
 
 

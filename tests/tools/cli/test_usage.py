@@ -15,7 +15,6 @@ pytestmark = pytest.mark.unit
     (["run", "--stdin"], "--exec"),
     (["run", "--exec", "true", "--initrd", "/x"], "--initrd"),
     (["run", "--boot", "direct", "--firmware", "seabios"], "--boot direct"),
-    (["run", "--cpus", "2"], "SMP"),
     (["run", "--on", "host", "--lab-kernel", "6.1"], "--lab-kernel"),
     (["run", "--module-param", "kvm=1"], "kvm.NAME=VALUE"),
     (["run", "--module-param", "ext4.x=1"], "kvm.NAME=VALUE"),

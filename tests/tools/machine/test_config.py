@@ -30,6 +30,7 @@ def one_line(error, *words):
     (MachineConfig(kernel=KERNEL, memory=512 * MIB + 1), ("whole MiB",)),
     (MachineConfig(kernel=KERNEL, memory=1 << 60), ("--memory",)),
     (MachineConfig(kernel=KERNEL, cpus=0), ("--cpus",)),
+    (MachineConfig(kernel=KERNEL, cpus=256), ("256 CPUs", "--cpus")),
     (MachineConfig(), ("no kernel", "--kernel")),
     (MachineConfig(boot="firmware", kernel=KERNEL), ("no firmware", "--boot direct")),
     (MachineConfig(boot="disk"), ("no firmware",)),

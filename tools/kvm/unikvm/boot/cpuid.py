@@ -83,6 +83,19 @@ def _amd_sizes(entry: CpuidEntry, cpu: int, cpus: int) -> CpuidEntry:
     return entry._replace(ecx=entry.ecx & ~0xF0FF | (cpus - 1 & 0xFF) | bits << 12)
 
 
+def _amd_caches(entry: CpuidEntry, cpu: int, cpus: int) -> CpuidEntry:
+    """Leaf 0x8000001d: the last level (3) is the package's, the others a core's own."""
+    if entry.eax & 0x1F == 0:
+        return entry
+    sharing = cpus - 1 if entry.eax >> 5 & 7 == 3 else 0
+    return entry._replace(eax=entry.eax & 0x3FFF | (sharing & 0xFFF) << 14)
+
+
+def _amd_ids(entry: CpuidEntry, cpu: int, cpus: int) -> CpuidEntry:
+    """Leaf 0x8000001e: APIC id, core id with one thread a core, node 0 of one."""
+    return entry._replace(eax=cpu, ebx=cpu & 0xFF, ecx=0, edx=0)
+
+
 def _dropped(entry: CpuidEntry, cpu: int, cpus: int) -> None:
     return None
 
@@ -95,6 +108,6 @@ _FIXES: dict[int, Callable[[CpuidEntry, int, int], CpuidEntry | None]] = {
     0x8000_0001: _amd_features,
     0x8000_0008: _amd_sizes,
     0x8000_000A: _dropped,  # SVM revision and features
-    0x8000_001D: _dropped,  # cache topology of the host
-    0x8000_001E: _dropped,  # node and core ids of the host
+    0x8000_001D: _amd_caches,
+    0x8000_001E: _amd_ids,
 }

@@ -55,8 +55,6 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("--exec needs our own initramfs; it does not go with --initrd")
     if args.boot == "direct" and args.firmware:
         raise UsageError("--boot direct uses no firmware; it does not go with --firmware")
-    if args.cpus > 1:
-        raise UsageError("one CPU for now; --cpus 2 and more come with SMP")
     if args.on == "host" and (args.lab_kernel or args.lab_qemu):
         raise UsageError("--lab-kernel and --lab-qemu do not go with --on host")
     labargs.module_parameters(args)

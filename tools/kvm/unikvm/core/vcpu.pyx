@@ -123,8 +123,10 @@ cdef class VcpuThread:
                 pthread_kill(self._id, kick_signal())
 
     def join(self, timeout=None):
-        """Wait for the end; False if it did not come in timeout seconds."""
-        self._thread.join(timeout)
+        """Wait for the end; False if it did not come in timeout seconds.  A
+        thread that was never started has none to wait for."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     @property

@@ -49,8 +49,8 @@ def _check_host(kvm: Kvm, config: MachineConfig) -> None:
     if missing:
         raise UserError(f"{config.kvm_path} lacks {', '.join(missing)}: use a newer kvm "
                         "module, or --on lab")
-    most = min(kvm.check(abi.KVM_CAP_MAX_VCPUS) or kvm.check(abi.KVM_CAP_NR_VCPUS) or 4,
-               acpi.MAX_CPUS)
+    # The documented fallbacks of KVMs that know neither capability.
+    most = kvm.check(abi.KVM_CAP_MAX_VCPUS) or kvm.check(abi.KVM_CAP_NR_VCPUS) or 4
     if config.cpus > most:
         raise UserError(f"{config.cpus} CPUs: {config.kvm_path} takes {most} at most (--cpus)")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Callable, Literal
 
 from ..boot import layout
+from ..boot.acpi import tables
 from ..core.chardev import CharBackend, NullBackend
 from ..core.errors import UserError
 
@@ -57,6 +58,9 @@ class MachineConfig:
                             f"{layout.MAX_RAM // MIB} (--memory)")
         if self.cpus < 1:
             raise UserError(f"a machine of {self.cpus} CPUs: give at least 1 (--cpus)")
+        if self.cpus > tables.MAX_CPUS:
+            raise UserError(f"a machine of {self.cpus} CPUs: give {tables.MAX_CPUS} at most "
+                            "(--cpus)")
         if self.boot != "disk" and self.kernel is None:
             raise UserError("no kernel to boot: give one with --kernel")
         if self.boot != "direct" and self.firmware is None:

@@ -103,11 +103,14 @@ class Machine:
 
     def _take_apart(self) -> None:
         """vCPUs first: devices may then be stopped without a guest at them."""
+        self._stop_vcpus()
+        self._stop_devices()
+
+    def _stop_vcpus(self) -> list[VcpuThread]:
+        """Those that left KVM_RUN."""
         for vcpu in self.vcpus:
             vcpu.stop()
-        for vcpu in self.vcpus:
-            vcpu.join(STOP_PATIENCE)
-        self._stop_devices()
+        return [vcpu for vcpu in self.vcpus if vcpu.join(STOP_PATIENCE)]
 
     def _stop_devices(self) -> None:
         with self.lock:
@@ -122,7 +125,8 @@ class Machine:
         """Give all descriptors back; without run() too."""
         self._stop_devices()
         self.loop.close()
-        for thread in self.vcpus:
+        # One that would not leave still uses what closing takes away.
+        for thread in self._stop_vcpus():
             thread.vcpu.close()
         self.vm.close()
         self.vm.kvm.close()
