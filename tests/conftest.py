@@ -19,6 +19,8 @@ def pytest_addoption(parser):
     parser.addoption("--tier", choices=TIERS, default="default",
                      help="quick: no lab, nothing slow; default: all but full; full: everything, "
                           "resumed where the last full run of this tree stopped")
+    parser.addoption("--lab-kernel", metavar="PATH|VERSION",
+                     help="kernel of the shared lab machines (default: the build's)")
 
 
 def pytest_configure(config):
@@ -36,7 +38,8 @@ class State:
         self.wedges = 0
         self.wedged_too = []
         self.full = config.getoption("--tier") == "full"
-        self.done_file = tree.cache() / f"full-{tree.fingerprint()}.json"
+        kernel = (config.getoption("--lab-kernel") or "").replace("/", "-")
+        self.done_file = tree.cache() / f"full-{tree.fingerprint()}{kernel}.json"
         self.done = set()
         if self.full and self.done_file.exists():
             self.done = set(json.loads(self.done_file.read_text()))
@@ -168,7 +171,7 @@ def pytest_terminal_summary(terminalreporter, config):
 def labs(request, tmp_path_factory):
     """The keeper of shared lab machines: labs.get(half, ...)."""
     scratch = tmp_path_factory.mktemp("lab")
-    keeper = lab_machines.Labs(scratch)
+    keeper = lab_machines.Labs(scratch, request.config.getoption("--lab-kernel"))
     state = request.config.stash[STATE]
     state.labs, keeper.force_stock = keeper, state.force_stock
     yield keeper

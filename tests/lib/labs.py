@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from unikvm.lab import kernels, modules, places
+from unikvm.lab import kernels, modbuild, modules, places
 from unikvm.lab.machine import L1, L1Config, L1Died, L1Wedged
 
 # What a healthy kernel log never says.
@@ -22,8 +22,9 @@ TROUBLE = re.compile(r"WARNING:|BUG:|Oops|general protection|kernel NULL pointer
 class SharedL1:
     """An L1 with a half loaded, as a fixture hands it out."""
 
-    def __init__(self, machine: L1, half: modules.LoadedHalf) -> None:
-        self.machine, self.half = machine, half
+    def __init__(self, machine: L1, half: modules.LoadedHalf,
+                 tree: modules.TreeModules | None) -> None:
+        self.machine, self.half, self.tree = machine, half, tree
         self._seen = 0
         self.trouble()
 
@@ -41,8 +42,7 @@ class SharedL1:
 
     def reload(self, parameters: Mapping[str, str] | None = None) -> modules.LoadedHalf:
         """Take the modules out and load them again, with parameters if given."""
-        self.half = modules.load(self.machine, self.half.half, tree_or_none(self.half.half),
-                                 parameters)
+        self.half = modules.load(self.machine, self.half.half, self.tree, parameters)
         return self.half
 
     def trouble(self) -> str:
@@ -53,13 +53,15 @@ class SharedL1:
         return "\n".join(fresh[max(0, marks[0] - 2):marks[0] + 40]) if marks else ""
 
 
-def tree_or_none(half: str) -> modules.TreeModules | None:
-    """The built modules, for the tree half."""
-    return modules.tree_modules(places.build_dir()) if half == "tree" else None
+def tree_or_none(half: str, kernel: kernels.Kernel) -> modules.TreeModules | None:
+    """The modules for a kernel, for the tree half."""
+    return modbuild.for_kernel(places.build_dir(), kernel.version) if half == "tree" else None
 
 
-def l1_kernel(half: str) -> kernels.Kernel:
-    """The kernel the built modules are for, or the newest where there are none."""
+def l1_kernel(half: str, wanted: str | None) -> kernels.Kernel:
+    """As asked; else the one the built modules are for, or the newest where there are none."""
+    if wanted is not None:
+        return kernels.resolve(wanted, kernels.DEFAULT_L1)
     try:
         return kernels.by_version(modules.tree_modules(places.build_dir()).kernel)
     except kernels.LabError:
@@ -71,8 +73,8 @@ def l1_kernel(half: str) -> kernels.Kernel:
 class Labs:
     """Hands out shared machines; at most one runs at a time."""
 
-    def __init__(self, scratch: Path) -> None:
-        self.scratch = scratch
+    def __init__(self, scratch: Path, kernel: str | None = None) -> None:
+        self.scratch, self.kernel = scratch, kernel
         self.force_stock = False
         self.booted = 0
         self._key: tuple = ()
@@ -80,27 +82,31 @@ class Labs:
 
     def get(self, half: str, cpus: int = 1, memory: int = 2048,
             parameters: Mapping[str, str] | None = None,
-            kernel_args: tuple[str, ...] = ()) -> SharedL1:
-        """The machine with these options, booted if it is not the one at hand."""
+            kernel_args: tuple[str, ...] = (), kernel: str | None = None) -> SharedL1:
+        """The machine with these options, booted if it is not the one at hand.
+
+        kernel: PATH, VERSION or series; else what the session was told, or the build's.
+        """
         half = "stock" if self.force_stock else half
         wanted = dict(parameters or {})
         if half == "stock":
             wanted = {}
-        key = (half, cpus, memory, tuple(sorted(wanted.items())), kernel_args)
+        kernel = kernel or self.kernel
+        key = (half, cpus, memory, kernel, tuple(sorted(wanted.items())), kernel_args)
         if self._shared is not None and self._key == key and self._alive():
             return self._shared
         self.close()
-        kernel = l1_kernel(half)
-        build = places.build_dir()
+        found, build = l1_kernel(half, kernel), places.build_dir()
+        tree = tree_or_none(half, found)
         config = L1Config(
-            vmlinuz=kernel.vmlinuz, cpus=cpus, memory=memory, share_rw=(self.scratch,),
+            vmlinuz=found.vmlinuz, cpus=cpus, memory=memory, share_rw=(self.scratch,),
             kernel_args=kernel_args,
             share=tuple(filter(None, (places.cache_dir(), build))))
         machine = L1(config)
         self.booted += 1
         try:
-            loaded = modules.load(machine, half, tree_or_none(half), wanted)
-            self._shared = SharedL1(machine, loaded)
+            loaded = modules.load(machine, half, tree, wanted)
+            self._shared = SharedL1(machine, loaded, tree)
         except BaseException:
             machine.close(clean=False)
             raise

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from unikvm.lab import modules, places
+from unikvm.lab import modules
 
 # One pass: load, run, unload.
 LOOP = """
@@ -20,9 +20,8 @@ done
 """
 
 
-def stripped_modules(scratch: Path) -> Path:
+def stripped_modules(built: modules.TreeModules, scratch: Path) -> Path:
     """kvm.ko and kvm-amd.ko without debug information, in `scratch`."""
-    built = modules.tree_modules(places.build_dir())
     for path, name in ((built.kvm, "kvm.ko"), (built.kvm_amd, "kvm-amd.ko")):
         shutil.copy(path, scratch / name)
         subprocess.run(["strip", "-g", str(scratch / name)], check=True)
@@ -31,7 +30,7 @@ def stripped_modules(scratch: Path) -> Path:
 
 def load_and_unload(l1, scratch: Path, guest: Path, count: int) -> None:
     """Load, run `guest`, unload, `count` times, from copies in L1's own memory."""
-    folder = stripped_modules(scratch)
+    folder = stripped_modules(l1.tree, scratch)
     l1.check("rmmod kvm_amd kvm 2>/dev/null || true")
     l1.check(f"cp {folder}/kvm.ko {folder}/kvm-amd.ko {guest} /tmp")
     l1.check(LOOP.format(count=count, guest=guest.name), timeout=600)

@@ -2,13 +2,12 @@
 """`unikvm build`: all three parts, one Meson build."""
 
 import argparse
-import os
 from pathlib import Path
 
 from unikvm.cli import complain
 from unikvm.cli.progress import Phases
 from unikvm.core.errors import UserError
-from unikvm.lab import tree
+from unikvm.lab import places, tree
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,15 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-firmware", action="store_true", help="no firmware")
     parser.add_argument("--if-needed", action="store_true",
                         help="do nothing when no source changed; print the build directory")
-
-
-def source_root() -> Path:
-    """The tree: named by the front door, else around this file."""
-    given = os.environ.get("UNIKVM_ROOT")
-    root = Path(given) if given else Path(__file__).resolve().parents[4]
-    if not (root / "meson.build").is_file():
-        raise UserError("this is an installed package; unikvm build works in a checkout")
-    return root
 
 
 def options(args: argparse.Namespace) -> tree.Options:
@@ -47,7 +37,7 @@ def options(args: argparse.Namespace) -> tree.Options:
 
 def main(args: argparse.Namespace) -> int:
     """Build; standard output is the build directory's path."""
-    root = source_root()
+    root = places.source_root()
     build = tree.build_dir_for(root)
     wanted = options(args)
     if args.if_needed and not wanted.meson() and tree.is_fresh(root, build):

@@ -26,9 +26,7 @@ def main(args: argparse.Namespace) -> int:
     """Boot L1, run, end it; the exit status is the command's."""
     phases = Phases()
     args.half = args.half or "tree"
-    tree = labargs.tree_if_wanted(args)
-    with phases.phase("finding kernels"):
-        kernel = labargs.lab_kernel(args, tree, phases)
+    kernel, tree = labargs.l1_parts(args, phases)
     config = labargs.l1_config(args, kernel, memory=args.memory)
     machine, half = labargs.boot_l1(args, config, tree, phases)
     with machine:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unikvm.cli import UsageError
 from unikvm.cli.progress import Phases
-from unikvm.lab import kernels, modules, places
+from unikvm.lab import kernels, modbuild, modules, places
 from unikvm.lab.machine import L1, Disk, L1Config
 
 
@@ -66,6 +66,18 @@ def lab_kernel(args: argparse.Namespace, tree: modules.TreeModules | None,
 def tree_if_wanted(args: argparse.Namespace) -> modules.TreeModules | None:
     """The build's modules when --half tree asks for them."""
     return modules.tree_modules(places.build_dir()) if args.half == "tree" else None
+
+
+def l1_parts(args: argparse.Namespace,
+             phases: Phases) -> tuple[kernels.Kernel, modules.TreeModules | None]:
+    """L1's kernel, and for --half tree the modules for it, built if need be."""
+    with phases.phase("finding kernels"):
+        tree = tree_if_wanted(args)
+        kernel = lab_kernel(args, tree, phases)
+    if tree is None or tree.kernel == kernel.version:
+        return kernel, tree
+    with phases.phase("building modules for the lab's kernel"):
+        return kernel, modbuild.for_kernel(places.build_dir(), kernel.version, phases.note)
 
 
 def l1_config(args: argparse.Namespace, kernel: kernels.Kernel, memory: int = 2048,

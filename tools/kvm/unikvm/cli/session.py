@@ -50,8 +50,7 @@ class Session:
 
     def in_lab(self, args: argparse.Namespace) -> int:
         """The VMM in an L1 made for this run."""
-        tree = labargs.tree_if_wanted(args)
-        kernel = labargs.lab_kernel(args, tree, self.phases)
+        kernel, tree = labargs.l1_parts(args, self.phases)
         disks = [Disk(Path(disk.path), f"unikvm{index}", disk.readonly)
                  for index, disk in enumerate(self.config.disks)]
         share = [Path(name).parent for name in

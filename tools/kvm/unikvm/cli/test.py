@@ -6,7 +6,6 @@ import os
 import sys
 
 from unikvm.cli import complain
-from unikvm.cli.build import source_root
 from unikvm.cli.progress import Phases
 from unikvm.lab import kernels, places
 
@@ -21,12 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help="what needs no lab machine, at most 5 minutes")
     tier.add_argument("--full", action="store_const", const="full", dest="tier",
                       help="everything; goes on where the last full run of this tree stopped")
-    parser.epilog = "Everything else goes to pytest: paths, -k, -x, --durations=10, ..."
+    parser.epilog = ("Everything else goes to pytest: paths, -k, -x, --durations=10, "
+                     "--lab-kernel 6.12 (for the shared lab machines), ...")
 
 
 def main(args: argparse.Namespace) -> int:
     """Become pytest, so that its closing line is ours."""
-    root, cache = source_root(), places.cache_dir()
+    root, cache = places.source_root(), places.cache_dir()
     tier = args.tier or "default"
     if tier != "quick":
         with Phases().phase("fetching kernels for the lab"):

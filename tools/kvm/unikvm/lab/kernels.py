@@ -112,6 +112,13 @@ class Apt:
                     return found.group(0)
         raise LabError(f"package {meta} depends on no kernel image")
 
+    def depends(self, package: str) -> list[str]:
+        """The packages a package depends on, alternatives included."""
+        done = self._run("apt-cache", "depends", "--no-recommends", "--no-suggests",
+                         "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances",
+                         package)
+        return re.findall(r"^ [ |]Depends: (\S+)$", done.stdout, re.MULTILINE)
+
     def download(self, package: str, folder: Path) -> Path:
         """Fetch a package (apt verifies it) into a folder."""
         done = self._run("apt-get", "-q", "download", package, cwd=folder)
@@ -158,14 +165,23 @@ def fetch(apt: Apt, package: str, progress: Progress) -> Kernel:
 
 def unpack(package_file: Path, root: Path, version: str) -> None:
     """The package's files, and the modules' dependency lists."""
+    extract(package_file, root)
     depmod = shutil.which("depmod") or "/sbin/depmod"
-    for command in (["dpkg-deb", "-x", str(package_file), str(root)],
-                    [depmod, "-b", str(root), version]):
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            reason = getattr(error, "stderr", "") or str(error)
-            raise LabError(f"cannot unpack {package_file.name}: {reason.strip()}") from error
+    unpack_step([depmod, "-b", str(root), version], package_file)
+
+
+def extract(package_file: Path, root: Path) -> None:
+    """The package's files, without installing it."""
+    unpack_step(["dpkg-deb", "-x", str(package_file), str(root)], package_file)
+
+
+def unpack_step(command: list[str], package_file: Path) -> None:
+    """A command that must succeed."""
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", "") or str(error)
+        raise LabError(f"cannot unpack {package_file.name}: {reason.strip()}") from error
 
 
 def series_of(package: str) -> str:

@@ -63,9 +63,14 @@ def tree_modules(build: Path | None) -> TreeModules:
         if not path.is_file():
             raise LabError(f"the tree's modules are not built ({path} is missing): install "
                            "linux-headers-amd64 and run ./unikvm build, or use --half stock")
-    kernel = modinfo(files[0], "vermagic").split(" ", 1)[0]
-    return TreeModules(*files, kernel=kernel, srcversion=modinfo(files[0], "srcversion"),
-                       version=modinfo(files[0], "version"))
+    return module_files(*files)
+
+
+def module_files(kvm: Path, kvm_amd: Path) -> TreeModules:
+    """Two module files and what modinfo says of the first."""
+    kernel = modinfo(kvm, "vermagic").split(" ", 1)[0]
+    return TreeModules(kvm, kvm_amd, kernel=kernel, srcversion=modinfo(kvm, "srcversion"),
+                       version=modinfo(kvm, "version"))
 
 
 _READ_LOADED = r"""

@@ -30,6 +30,16 @@ def build_dir() -> Path | None:
     return Path(given).resolve() if given else None
 
 
+def source_root() -> Path:
+    """The checkout in use: named by the front door, else around this file."""
+    given = os.environ.get("UNIKVM_ROOT")
+    root = Path(given) if given else Path(__file__).resolve().parents[4]
+    if not (root / "meson.build").is_file():
+        raise LabError("this is an installed package, which needs ./unikvm in a checkout "
+                       "of the tree to build anything")
+    return root
+
+
 def log_path(name: str) -> Path:
     """A fresh log file name below the cache; keeps the newest fifty of a kind."""
     folder = cache_dir() / "logs"
