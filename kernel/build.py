@@ -22,9 +22,10 @@ def kernel_release(headers: Path) -> str:
     return (headers / "include/config/kernel.release").read_text().strip()
 
 
-def make_command(headers: Path, work: Path, version: str, jobs: int) -> list[str]:
+def make_command(headers: Path, work: Path, version: str, jobs: int,
+                 words: list[str]) -> list[str]:
     return ["make", "-C", str(headers), f"-j{jobs}", "W=1",
-            f"UNIKVM_VERSION={version}", f"M={work / 'kernel'}", "modules"]
+            f"UNIKVM_VERSION={version}", f"M={work / 'kernel'}", *words, "modules"]
 
 
 def source_files(source: Path) -> list[Path]:
@@ -78,13 +79,15 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", required=True)
+    parser.add_argument("--make", action="append", default=[], metavar="WORD",
+                        help="another word for make (C=2, LLVM=1, ...); shows what make says")
     parser.add_argument("--depfile", type=Path)
     parser.add_argument("--target", default=MODULES[0])
     args = parser.parse_args()
 
     source, work = args.source.resolve(), args.work.resolve()
     prepare(source, work, args.headers)
-    command = make_command(args.headers, work, args.version, os.cpu_count() or 1)
+    command = make_command(args.headers, work, args.version, os.cpu_count() or 1, args.make)
     # The outer make, if any, must not hand its job server or flags down.
     env = {k: v for k, v in os.environ.items()
            if k not in ("MAKEFLAGS", "MFLAGS", "CFLAGS", "LDFLAGS")}
@@ -93,6 +96,8 @@ def main() -> int:
     if done.returncode:
         sys.stderr.write(done.stdout)
         return 1
+    if args.make:
+        sys.stdout.write(done.stdout)
     for module in MODULES:
         copy_if_changed(work / "kernel" / module, args.out / Path(module).name)
     if args.depfile:

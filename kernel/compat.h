@@ -30,7 +30,44 @@ struct syscore {
 #define kvm_eventfd_signal(ctx)	eventfd_signal(ctx)
 #endif
 
+#include <linux/hrtimer.h>
 #include <linux/mm.h>
+#include <linux/timekeeping.h>
+
+/* ---- time ---- */
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+static inline void hrtimer_setup(struct hrtimer *timer,
+				 enum hrtimer_restart (*fn)(struct hrtimer *),
+				 clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = fn;
+}
+#endif
+
+/* One moment: cycles, raw and wall time; the snapshot names its clock in 7.x. */
+static inline void compat_clock_snapshot(struct system_time_snapshot *snap,
+					 ktime_t *raw, ktime_t *real)
+{
+#ifdef COMPAT_SNAPSHOT_ID
+	ktime_get_snapshot_id(CLOCK_REALTIME, snap);
+	*raw = snap->monoraw;
+	*real = snap->systime;
+#else
+	ktime_get_snapshot(snap);
+	*raw = snap->raw;
+	*real = snap->real;
+#endif
+}
+
+/* ---- mmu notifier: what its questions about young pages return ---- */
+
+#ifdef COMPAT_YOUNG_BOOL
+typedef bool compat_young_t;
+#else
+typedef int compat_young_t;
+#endif
 
 /* ---- get_user_pages ---- */
 
@@ -76,11 +113,81 @@ static inline int compat_follow_pfn(struct vm_area_struct *vma,
 
 	if (ret)
 		return ret;
+	__acquire(lock);
 	*pfn = pte_pfn(*pte);
 	*writable = pte_write(*pte);
 	pte_unmap_unlock(pte, lock);
 	return 0;
 #endif
 }
+
+/* ---- x86 ---- */
+
+#ifdef CONFIG_X86
+
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/reboot.h>
+
+#ifdef COMPAT_CPUID_API
+#include <asm/cpuid/api.h>
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+#define rdmsrl(msr, value)	rdmsrq(msr, value)
+#define wrmsrl(msr, value)	wrmsrq(msr, value)
+#endif
+
+/*
+ * SVM on this CPU. In 7.x the kernel keeps EFER.SVME for all hypervisors, by
+ * reference, and clears it in a crash; before, a hypervisor did both.
+ */
+#ifdef COMPAT_VIRT_REF
+
+#include <asm/virt.h>
+
+static inline int compat_svm_on(void)
+{
+	return x86_virt_get_ref(X86_FEATURE_SVM);
+}
+
+static inline void compat_svm_off(void)
+{
+	x86_virt_put_ref(X86_FEATURE_SVM);
+}
+
+#define compat_emergency_register(fn)	((void)(fn))
+#define compat_emergency_unregister(fn)	((void)(fn))
+
+#else
+
+static inline int compat_svm_on(void)
+{
+	u64 efer;
+
+	rdmsrl(MSR_EFER, efer);
+	if (efer & EFER_SVME)
+		return -EBUSY;
+	wrmsrl(MSR_EFER, efer | EFER_SVME);
+	return 0;
+}
+
+static inline void compat_svm_off(void)
+{
+	u64 efer;
+
+	rdmsrl(MSR_EFER, efer);
+	if (efer & EFER_SVME) {
+		/* A CPU stopped in a guest may have interrupts held back. */
+		asm volatile("stgi");
+		wrmsrl(MSR_EFER, efer & ~EFER_SVME);
+	}
+}
+
+#define compat_emergency_register(fn)	cpu_emergency_register_virt_callback(fn)
+#define compat_emergency_unregister(fn)	cpu_emergency_unregister_virt_callback(fn)
+
+#endif
+#endif	/* CONFIG_X86 */
 
 #endif

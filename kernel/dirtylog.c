@@ -135,6 +135,12 @@ static struct kvm_memslot *logged_slot(struct kvm *kvm, u32 id)
 	return ERR_PTR(-ENOENT);
 }
 
+/* The uapi struct, which user space compiles too, cannot say whose pointer it is. */
+static void __user *user_bitmap(void *bitmap)
+{
+	return (void __user *)(unsigned long)bitmap;
+}
+
 static int log_get_locked(struct kvm *kvm, struct kvm_dirty_log *log)
 {
 	struct kvm_memslot *slot = logged_slot(kvm, log->slot);
@@ -149,7 +155,8 @@ static int log_get_locked(struct kvm *kvm, struct kvm_dirty_log *log)
 		out += bytes / sizeof(long);
 		log_take(kvm, slot, 0, slot->npages, NULL, out);
 	}
-	return copy_to_user(log->dirty_bitmap, out, bytes) ? -EFAULT : 0;
+	return copy_to_user(user_bitmap(log->dirty_bitmap), out, bytes) ?
+	       -EFAULT : 0;
 }
 
 int kvm_dirty_log_get(struct kvm *kvm, struct kvm_dirty_log *log)
@@ -179,7 +186,8 @@ static int log_clear_locked(struct kvm *kvm, struct kvm_clear_dirty_log *log)
 		return 0;
 	want = slot->dirty_bitmap +
 	       bitmap_bytes(slot->npages) / sizeof(long);
-	if (copy_from_user(want, log->dirty_bitmap, bitmap_bytes(count)))
+	if (copy_from_user(want, user_bitmap(log->dirty_bitmap),
+			   bitmap_bytes(count)))
 		return -EFAULT;
 	log_take(kvm, slot, first, first + count, want, NULL);
 	return 0;

@@ -7,10 +7,18 @@
  * counter there. It is given such an object whose run page is ours; nothing
  * else of it is used.
  */
-#include <linux/entry-kvm.h>
 #include <linux/export.h>
 #include <linux/kvm_host.h>
 #include <linux/slab.h>
+
+/* Renamed, and without the vCPU in its call, in 6.19. */
+#ifdef COMPAT_ENTRY_VIRT
+#include <linux/entry-virt.h>
+#define handle_work	kvm_xfer_to_guest_mode_handle_work
+#else
+#include <linux/entry-kvm.h>
+#define handle_work	xfer_to_guest_mode_handle_work
+#endif
 
 #include "hostwork.h"
 
@@ -38,7 +46,7 @@ int hostwork_handle(void *work)
 {
 	if (!__xfer_to_guest_mode_work_pending())
 		return 0;
-	return xfer_to_guest_mode_handle_work(work);
+	return handle_work(work);
 }
 
 void guest_timing_enter(void)

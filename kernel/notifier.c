@@ -88,8 +88,8 @@ static void invalidate_range_end(struct mmu_notifier *mn,
 	write_unlock(&kvm->mmu_lock);
 }
 
-static int age_range(struct mmu_notifier *mn, unsigned long start,
-		     unsigned long end, range_fn fn)
+static compat_young_t age_range(struct mmu_notifier *mn, unsigned long start,
+				unsigned long end, range_fn fn)
 {
 	struct kvm *kvm = to_kvm(mn);
 	bool young;
@@ -104,20 +104,21 @@ static int age_range(struct mmu_notifier *mn, unsigned long start,
  * No flush: a translation in a TLB leaves the accessed bit clear for a while,
  * so a page in use may look old once. That costs a fault, a flush costs more.
  */
-static int clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
-			     unsigned long start, unsigned long end)
+static compat_young_t clear_flush_young(struct mmu_notifier *mn,
+					struct mm_struct *mm,
+					unsigned long start, unsigned long end)
 {
 	return age_range(mn, start, end, kvm_arch_mmu_age);
 }
 
-static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm,
-		       unsigned long start, unsigned long end)
+static compat_young_t clear_young(struct mmu_notifier *mn, struct mm_struct *mm,
+				  unsigned long start, unsigned long end)
 {
 	return age_range(mn, start, end, kvm_arch_mmu_age);
 }
 
-static int test_young(struct mmu_notifier *mn, struct mm_struct *mm,
-		      unsigned long address)
+static compat_young_t test_young(struct mmu_notifier *mn, struct mm_struct *mm,
+				 unsigned long address)
 {
 	return age_range(mn, address, address + 1, kvm_arch_mmu_test_age);
 }

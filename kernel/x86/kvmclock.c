@@ -49,15 +49,16 @@ static u64 host_ns(void)
 static bool host_moment(struct host_moment *m)
 {
 	struct system_time_snapshot snap;
+	ktime_t raw, real;
 
 	if (!READ_ONCE(host_clock_is_tsc) || check_tsc_unstable())
 		return false;
-	ktime_get_snapshot(&snap);
+	compat_clock_snapshot(&snap, &raw, &real);
 	/* The clocksource was switched in between: cycles are not the TSC's. */
 	if (snap.cs_was_changed_seq != READ_ONCE(host_clock_change_seq))
 		return false;
-	m->ns = ktime_to_ns(snap.raw) + READ_ONCE(host_boot_offset);
-	m->real = ktime_to_ns(snap.real);
+	m->ns = ktime_to_ns(raw) + READ_ONCE(host_boot_offset);
+	m->real = ktime_to_ns(real);
 	m->tsc = snap.cycles;
 	return true;
 }

@@ -424,6 +424,7 @@ static bool must_not_enter(struct x86_vcpu *v)
 
 /* The entry is called off. 1 to look again, or -errno. */
 static int entry_cancelled(struct x86_vcpu *v)
+	__acquires(&v->vcpu.kvm->srcu)
 {
 	bool hardware_on = kvm_hardware_on();
 
@@ -439,6 +440,7 @@ static int entry_cancelled(struct x86_vcpu *v)
 }
 
 static int vcpu_enter(struct x86_vcpu *v)
+	__must_hold(&v->vcpu.kvm->srcu)
 {
 	struct kvm_vcpu *vcpu = &v->vcpu;
 	int ret = 1;

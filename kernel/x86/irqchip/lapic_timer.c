@@ -34,8 +34,7 @@ static enum hrtimer_restart timer_fn(struct hrtimer *timer)
 
 void lapic_timer_init(struct lapic *apic)
 {
-	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
-	apic->timer.function = timer_fn;
+	hrtimer_setup(&apic->timer, timer_fn, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 }
 
 void lapic_timer_cancel(struct lapic *apic)

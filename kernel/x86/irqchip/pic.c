@@ -16,6 +16,7 @@ struct outcome {
 };
 
 static unsigned long pic_lock(struct pic *pic, struct outcome *o)
+	__acquires(&pic->lock)
 {
 	unsigned long flags;
 
@@ -30,6 +31,7 @@ static unsigned long pic_lock(struct pic *pic, struct outcome *o)
  * when it rises: it may have looked at it masked before.
  */
 static void pic_unlock(struct pic *pic, unsigned long flags, struct outcome *o)
+	__releases(&pic->lock)
 {
 	struct kvm *kvm = &pic->vm->kvm;
 	unsigned int pin;

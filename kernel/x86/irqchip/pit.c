@@ -245,8 +245,7 @@ int x86_pit_create(struct x86_vm *vm, u32 flags)
 	pit->reinject = true;
 	atomic_set(&pit->acked, 1);
 	mutex_init(&pit->lock);
-	hrtimer_init(&pit->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
-	pit->timer.function = timer_fn;
+	hrtimer_setup(&pit->timer, timer_fn, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	pit_logic_reset(&pit->logic, now_ns());
 
 	mutex_lock(&vm->kvm.slots_lock);

@@ -47,17 +47,15 @@ DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 static int svm_hardware_enable(void)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpu);
-	u64 efer;
+	int ret = compat_svm_on();
 
-	rdmsrl(MSR_EFER, efer);
-	if (efer & EFER_SVME) {
+	if (ret) {
 		pr_err("kvm_amd: CPU %d: SVM is in use already\n",
 		       smp_processor_id());
-		return -EBUSY;
+		return ret;
 	}
 	asid_pool_init(&cpu->asids, cpuid_ebx(CPUID_SVM) - 1);
 	cpu->last_vmcb = NULL;
-	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, __sme_set(page_to_phys(cpu->hsave)));
 	return 0;
 }
@@ -65,15 +63,8 @@ static int svm_hardware_enable(void)
 /* Also called on a crash, in NMI context: only registers. */
 static void svm_off(void)
 {
-	u64 efer;
-
 	wrmsrl(MSR_VM_HSAVE_PA, 0);
-	rdmsrl(MSR_EFER, efer);
-	if (efer & EFER_SVME) {
-		/* A CPU stopped in a guest may have interrupts held back. */
-		asm volatile("stgi");
-		wrmsrl(MSR_EFER, efer & ~EFER_SVME);
-	}
+	compat_svm_off();
 }
 
 static void svm_hardware_disable(void)
@@ -202,14 +193,14 @@ static int __init svm_init(void)
 	ret = svm_iopm_alloc();
 	if (ret)
 		goto out_cpus;
-	cpu_emergency_register_virt_callback(svm_off);
+	compat_emergency_register(svm_off);
 	ret = x86_vendor_init(&svm_ops);
 	if (ret)
 		goto out_emergency;
 	return 0;
 
 out_emergency:
-	cpu_emergency_unregister_virt_callback(svm_off);
+	compat_emergency_unregister(svm_off);
 	svm_iopm_free();
 out_cpus:
 	svm_cpus_free();
@@ -219,7 +210,7 @@ out_cpus:
 static void __exit svm_exit(void)
 {
 	x86_vendor_exit();
-	cpu_emergency_unregister_virt_callback(svm_off);
+	compat_emergency_unregister(svm_off);
 	svm_iopm_free();
 	svm_cpus_free();
 }
