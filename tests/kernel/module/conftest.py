@@ -9,9 +9,9 @@ import pytest
 from lib import tree
 
 
-def build(labs, name: str) -> Path:
-    """Path, on the host and in L1, of a program of this folder."""
-    program = labs.scratch / name
+def build(folder: Path, name: str) -> Path:
+    """A program of this folder, compiled into another."""
+    program = folder / name
     if not program.exists():
         subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static",
                         "-I", str(tree.ROOT / "include/uapi"),
@@ -23,10 +23,16 @@ def build(labs, name: str) -> Path:
 @pytest.fixture
 def smallguest(labs) -> Path:
     """Makes VMs with everything in them, runs a little code, lets them go."""
-    return build(labs, "smallguest")
+    return build(labs.scratch, "smallguest")
 
 
 @pytest.fixture
 def stihlt(labs) -> Path:
     """Sleeps with an interrupt pending."""
-    return build(labs, "stihlt")
+    return build(labs.scratch, "stihlt")
+
+
+@pytest.fixture
+def build_guest():
+    """build(folder, name), for a machine that sees no folder of ours."""
+    return build

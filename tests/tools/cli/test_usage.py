@@ -18,6 +18,10 @@ pytestmark = pytest.mark.unit
     (["run", "--on", "host", "--lab-kernel", "6.1"], "--lab-kernel"),
     (["run", "--module-param", "kvm=1"], "kvm.NAME=VALUE"),
     (["run", "--module-param", "ext4.x=1"], "kvm.NAME=VALUE"),
+    (["lab", "--suite", "sid", "--lab-kernel", "6.12", "--", "true"], "--suite and --lab-kernel"),
+    (["lab", "--file", "/x", "--", "true"], "--emulator bochs"),
+    (["lab", "--emulator", "bochs"], "-- COMMAND"),
+    (["lab", "--emulator", "bochs", "--lab-cpus", "2", "--", "true"], "one CPU"),
 ])
 def test_usage_errors_of_ours(words, part, capsys):
     assert cli.main(words) == 2

@@ -58,11 +58,7 @@ def fetch(apt: kernels.Apt, version: str, progress: kernels.Progress) -> Path:
     scratch = store() / f".{version}.new"
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        for name in (package, *(each for each in apt.depends(package) if PARTS.match(each))):
-            progress(f"fetching {name}")
-            folder = scratch / name
-            folder.mkdir(parents=True)
-            kernels.extract(apt.download(name, folder), scratch / "root")
+        kernels.extract_with_parts(apt, package, PARTS, scratch, progress)
         relocate(scratch / "root", store() / version, package)
         shutil.rmtree(store() / version, ignore_errors=True)
         (scratch / "root").rename(store() / version)

@@ -38,12 +38,18 @@ def module_name(path: str) -> str:
     return path.rsplit("/", 1)[-1].split(".ko", 1)[0].replace("-", "_")
 
 
-def module_order(kernel: Kernel) -> dict[str, list[str]]:
-    """The wanted modules' files (below lib/modules/VERSION) and those they need."""
+def dependencies(kernel: Kernel) -> dict[str, list[str]]:
+    """Each module's file (below lib/modules/VERSION) and all those it needs, nearest first."""
     listed: dict[str, list[str]] = {}
     for line in (kernel.modules / "modules.dep").read_text(encoding="ascii").splitlines():
         path, _, needs = line.partition(":")
         listed[path] = needs.split()
+    return listed
+
+
+def module_order(kernel: Kernel) -> dict[str, list[str]]:
+    """The wanted modules' files (below lib/modules/VERSION) and those they need."""
+    listed = dependencies(kernel)
     chosen: dict[str, list[str]] = {}
     for path, needs in listed.items():
         if module_name(path) in WANTED:
@@ -79,14 +85,14 @@ def plain_name(path: str) -> str:
     return path.removesuffix(".xz").removesuffix(".zst")
 
 
-def build(kernel: Kernel, shell: Path) -> bytes:
-    """The archive for a kernel."""
+def base() -> CpioArchive:
+    """busybox under all its names, and what any init needs."""
+    shell = busybox()
     archive = CpioArchive()
     for name in ("dev", "proc", "sys", "etc", "bin"):
         archive.folder(name)
     archive.device("dev/console", 5, 1)
     archive.device("dev/null", 1, 3)
-    archive.file("init", _INIT.read_bytes(), 0o755)
     archive.file("bin/busybox", shell.read_bytes(), 0o755)
     applets = subprocess.run([shell, "--list"], capture_output=True, text=True, check=True)
     for applet in sorted(set(applets.stdout.split()) - {"busybox"}):
@@ -95,13 +101,20 @@ def build(kernel: Kernel, shell: Path) -> bytes:
     archive.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n")
     archive.file("etc/group", b"root:x:0:\n")
     archive.file("etc/profile", b"PS1='\\w # '\n")
-    base = f"lib/modules/{kernel.version}"
-    dependencies = []
+    return archive
+
+
+def build(kernel: Kernel) -> bytes:
+    """The archive for a kernel."""
+    archive = base()
+    archive.file("init", _INIT.read_bytes(), 0o755)
+    folder = f"lib/modules/{kernel.version}"
+    lines = []
     for path, needs in sorted(module_order(kernel).items()):
-        archive.file(f"{base}/{plain_name(path)}", plain_module(kernel.modules / path))
-        dependencies.append(f"{plain_name(path)}: {' '.join(map(plain_name, needs))}\n")
-    archive.file(f"{base}/modules.dep", "".join(dependencies).encode())
-    archive.file(f"{base}/modules.alias", aliases(kernel).encode())
+        archive.file(f"{folder}/{plain_name(path)}", plain_module(kernel.modules / path))
+        lines.append(f"{plain_name(path)}: {' '.join(map(plain_name, needs))}\n")
+    archive.file(f"{folder}/modules.dep", "".join(lines).encode())
+    archive.file(f"{folder}/modules.alias", aliases(kernel).encode())
     return bytes(archive)
 
 
@@ -117,7 +130,7 @@ def initramfs(kernel: Kernel) -> Path:
     folder.mkdir(exist_ok=True)
     path = folder / f"{kernel.version}-{digest.hexdigest()[:16]}.cpio"
     if not path.exists():
-        write_whole(path, build(kernel, shell))
+        write_whole(path, build(kernel))
     return path
 
 

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from unikvm.lab import LabError, places
 
@@ -21,6 +22,19 @@ DEFAULT_L1 = "linux-image-amd64"
 DEFAULT_L2 = "linux-image-6.12-amd64"
 
 Progress = Callable[[str], None]
+
+# What an image package depends on that holds the image, where that is split.
+PARTS = re.compile(r"linux-(binary|modules)-")
+
+
+class Packages(Protocol):
+    """Where a package file comes from."""
+
+    def depends(self, package: str) -> list[str]:
+        """The packages a package depends on."""
+
+    def download(self, package: str, folder: Path) -> Path:
+        """Fetch a package into a folder; LabError when that fails."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +126,17 @@ class Apt:
                     return found.group(0)
         raise LabError(f"package {meta} depends on no kernel image")
 
+    def version_of(self, package: str) -> str:
+        """The version of a package that apt would install."""
+        done = self._run("apt-cache", "show", "--no-all-versions", package)
+        found = re.search(r"^Version: (\S+)$", done.stdout, re.MULTILINE)
+        if not found:
+            raise LabError(f"apt knows no package {package}")
+        return found.group(1)
+
     def depends(self, package: str) -> list[str]:
         """The packages a package depends on, alternatives included."""
-        done = self._run("apt-cache", "depends", "--no-recommends", "--no-suggests",
-                         "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances",
-                         package)
-        return re.findall(r"^ [ |]Depends: (\S+)$", done.stdout, re.MULTILINE)
+        return dependencies(self._run("apt-cache", "depends", package).stdout)
 
     def download(self, package: str, folder: Path) -> Path:
         """Fetch a package (apt verifies it) into a folder."""
@@ -129,6 +148,11 @@ class Apt:
         return files[0]
 
 
+def dependencies(text: str) -> list[str]:
+    """The packages named in what `apt-cache depends` says, alternatives included."""
+    return re.findall(r"^ [ |]Depends: (\S+)$", text, re.MULTILINE)
+
+
 @contextlib.contextmanager
 def locked(version: str) -> Iterator[None]:
     """One fetch of a version at a time, across processes."""
@@ -137,7 +161,7 @@ def locked(version: str) -> Iterator[None]:
         yield
 
 
-def fetch(apt: Apt, package: str, progress: Progress) -> Kernel:
+def fetch(apt: Packages, package: str, progress: Progress) -> Kernel:
     """Download and unpack an image package unless it is there."""
     version = package.removeprefix("linux-image-")
     with locked(version):
@@ -148,10 +172,8 @@ def fetch(apt: Apt, package: str, progress: Progress) -> Kernel:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         try:
-            progress(f"fetching {package}")
-            package_file = apt.download(package, scratch)
-            progress(f"unpacking {package}")
-            unpack(package_file, scratch / "root", version)
+            extract_with_parts(apt, package, PARTS, scratch, progress)
+            arrange(scratch / "root", version)
             target = store() / version
             shutil.rmtree(target, ignore_errors=True)
             (scratch / "root").rename(target)
@@ -163,25 +185,40 @@ def fetch(apt: Apt, package: str, progress: Progress) -> Kernel:
     return kernel
 
 
-def unpack(package_file: Path, root: Path, version: str) -> None:
-    """The package's files, and the modules' dependency lists."""
-    extract(package_file, root)
+def extract_with_parts(apt: Packages, package: str, parts: re.Pattern[str], scratch: Path,
+                       progress: Progress) -> None:
+    """A package, and what it depends on as far as `parts` names it, unpacked in scratch/root."""
+    for name in (package, *(each for each in apt.depends(package) if parts.match(each))):
+        folder = scratch / name
+        folder.mkdir(parents=True)
+        progress(f"fetching {name}")
+        extract(apt.download(name, folder), scratch / "root")
+
+
+def arrange(root: Path, version: str) -> None:
+    """The modules' dependency lists; newer packages have all below /usr/lib/modules."""
+    if not (root / "lib").exists():
+        (root / "lib").symlink_to("usr/lib")
+    image = root / "lib/modules" / version / "vmlinuz"
+    if image.is_file():
+        (root / "boot").mkdir(exist_ok=True)
+        image.rename(root / "boot" / f"vmlinuz-{version}")
     depmod = shutil.which("depmod") or "/sbin/depmod"
-    unpack_step([depmod, "-b", str(root), version], package_file)
+    unpack_step([depmod, "-b", str(root), version], f"kernel {version}")
 
 
 def extract(package_file: Path, root: Path) -> None:
     """The package's files, without installing it."""
-    unpack_step(["dpkg-deb", "-x", str(package_file), str(root)], package_file)
+    unpack_step(["dpkg-deb", "-x", str(package_file), str(root)], package_file.name)
 
 
-def unpack_step(command: list[str], package_file: Path) -> None:
+def unpack_step(command: list[str], what: str) -> None:
     """A command that must succeed."""
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         reason = getattr(error, "stderr", "") or str(error)
-        raise LabError(f"cannot unpack {package_file.name}: {reason.strip()}") from error
+        raise LabError(f"cannot unpack {what}: {reason.strip()}") from error
 
 
 def series_of(package: str) -> str:

@@ -8,6 +8,7 @@ the headers changed.
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from unikvm.lab import headers, kernels, modules, places, tree
@@ -17,17 +18,26 @@ def for_kernel(build: Path | None, version: str,
                progress: kernels.Progress = lambda _: None) -> modules.TreeModules:
     """The modules for kernel `version` (as in uname -r); the build's own where they fit."""
     built = modules.tree_modules(build)
-    assert build is not None
     if built.kernel == version:
         return built
     against = headers.get(version, progress)
+    return cached(build, version, against,
+                  lambda target, ours: compile_modules(against, target, ours), progress)
+
+
+def cached(build: Path | None, version: str, against: Path,
+           compile_into: Callable[[Path, str], None],
+           progress: kernels.Progress) -> modules.TreeModules:
+    """What compile_into(folder, version of the tree) made, made again when out of date."""
+    modules.tree_modules(build)
+    assert build is not None
     target = build / "modules" / version
     with tree.locked(target):
         stamp, wanted = target / ".stamp", fingerprint(against)
         if tree.read_or_none(stamp) != wanted or not (target / "kvm-amd.ko").exists():
             stamp.unlink(missing_ok=True)
             progress(f"building modules for kernel {version}")
-            compile_modules(against, target, project_version(build))
+            compile_into(target, project_version(build))
             stamp.write_text(wanted, encoding="ascii")
     return modules.module_files(target / "kvm.ko", target / "kvm-amd.ko")
 
