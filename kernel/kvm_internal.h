@@ -159,6 +159,7 @@ struct kvm {
 	struct mutex slots_lock;	/* slot and bus changes */
 	struct srcu_struct srcu;	/* readers of memslots and buses */
 	struct kvm_memslots __rcu *memslots;
+	struct xarray slots_by_id;	/* slots_lock */
 	struct list_head vm_list;
 	bool dead;			/* our own bug hit this VM: run no more */
 

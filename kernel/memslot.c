@@ -30,13 +30,14 @@ struct kvm_memslots *kvm_memslots(struct kvm *kvm)
 }
 EXPORT_SYMBOL_GPL(kvm_memslots);
 
+/* Empty, with room for nr slots. */
 static struct kvm_memslots *table_alloc(u32 nr)
 {
 	struct kvm_memslots *table;
 
-	table = kvzalloc(struct_size(table, by_gfn, nr), GFP_KERNEL_ACCOUNT);
+	table = kvmalloc(struct_size(table, by_gfn, nr), GFP_KERNEL_ACCOUNT);
 	if (table)
-		table->nr = nr;
+		*table = (struct kvm_memslots) {};
 	return table;
 }
 
@@ -47,6 +48,7 @@ int kvm_memslots_init(struct kvm *kvm)
 	if (!table)
 		return -ENOMEM;
 	rcu_assign_pointer(kvm->memslots, table);
+	xa_init(&kvm->slots_by_id);
 	return 0;
 }
 
@@ -70,6 +72,7 @@ void kvm_memslots_destroy(struct kvm *kvm)
 	for (i = 0; i < table->nr; i++)
 		slot_free(table->by_gfn[i]);
 	kvfree(table);
+	xa_destroy(&kvm->slots_by_id);
 }
 
 /* Number of slots that begin at or below gfn. */
@@ -105,16 +108,6 @@ struct kvm_memslot *kvm_memslot_find(struct kvm *kvm, gfn_t gfn)
 }
 EXPORT_SYMBOL_GPL(kvm_memslot_find);
 
-static struct kvm_memslot *find_id(const struct kvm_memslots *table, u32 id)
-{
-	u32 i;
-
-	for (i = 0; i < table->nr; i++)
-		if (table->by_gfn[i]->id == id)
-			return table->by_gfn[i];
-	return NULL;
-}
-
 static bool overlaps(const struct kvm_memslots *table,
 		     const struct kvm_memslot *except, gfn_t start, u64 npages)
 {
@@ -136,26 +129,29 @@ static struct kvm_memslots *table_replace(const struct kvm_memslots *table,
 					  const struct kvm_memslot *old,
 					  struct kvm_memslot *new)
 {
-	struct kvm_memslots *copy;
-	u32 i, n = 0;
+	struct kvm_memslots *copy = table_alloc(table->nr + 1);
+	struct kvm_memslot **at;
+	u32 n;
 
-	copy = table_alloc(table->nr - !!old + !!new);
 	if (!copy)
 		return NULL;
 	copy->generation = table->generation + 1;
-	for (i = 0; i < table->nr; i++) {
-		struct kvm_memslot *slot = table->by_gfn[i];
-
-		if (slot == old)
-			continue;
-		if (new && new->base_gfn < slot->base_gfn) {
-			copy->by_gfn[n++] = new;
-			new = NULL;
-		}
-		copy->by_gfn[n++] = slot;
+	copy->nr = table->nr;
+	/* Moved as blocks: a VM may have 32764 slots, set one by one. */
+	memcpy(copy->by_gfn, table->by_gfn, copy->nr * sizeof(*at));
+	if (old) {
+		n = table_upper(copy, old->base_gfn);
+		at = copy->by_gfn + n - 1;
+		memmove(at, at + 1, (copy->nr - n) * sizeof(*at));
+		copy->nr--;
 	}
-	if (new)
-		copy->by_gfn[n] = new;
+	if (new) {
+		n = table_upper(copy, new->base_gfn);
+		at = copy->by_gfn + n;
+		memmove(at + 1, at, (copy->nr - n) * sizeof(*at));
+		*at = new;
+		copy->nr++;
+	}
 	return copy;
 }
 
@@ -166,11 +162,18 @@ static struct kvm_memslots *table_replace(const struct kvm_memslots *table,
 static int publish(struct kvm *kvm, struct kvm_memslot *old,
 		   struct kvm_memslot *new, bool zap)
 {
-	struct kvm_memslots *before = kvm_memslots(kvm);
-	struct kvm_memslots *after = table_replace(before, old, new);
+	struct kvm_memslots *before = kvm_memslots(kvm), *after;
+	u32 id = new ? new->id : old->id;
+	int ret = new ? xa_reserve(&kvm->slots_by_id, id, GFP_KERNEL_ACCOUNT) :
+			0;
 
+	if (ret)
+		return ret;
+	after = table_replace(before, old, new);
 	if (!after)
 		return -ENOMEM;
+	/* Room was reserved: cannot fail. */
+	xa_store(&kvm->slots_by_id, id, new, GFP_KERNEL_ACCOUNT);
 	write_lock(&kvm->mmu_lock);
 	rcu_assign_pointer(kvm->memslots, after);
 	if (zap && kvm_arch_mmu_unmap(kvm, old->base_gfn,
@@ -306,7 +309,7 @@ static int memslot_set_locked(struct kvm *kvm,
 			      const struct kvm_userspace_memory_region *r)
 {
 	struct kvm_memslots *table = kvm_memslots(kvm);
-	struct kvm_memslot *old = find_id(table, r->slot);
+	struct kvm_memslot *old = xa_load(&kvm->slots_by_id, r->slot);
 	gfn_t gfn = r->guest_phys_addr >> PAGE_SHIFT;
 	u64 npages = r->memory_size >> PAGE_SHIFT;
 
