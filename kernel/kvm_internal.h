@@ -255,6 +255,7 @@ void kvm_vcpu_put(struct kvm_vcpu *vcpu);
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);	/* out of guest mode or of block */
 void kvm_vcpu_wake_up(struct kvm_vcpu *vcpu);	/* out of block only */
 void kvm_vcpu_block(struct kvm_vcpu *vcpu);	/* until runnable or a signal */
+void kvm_vcpu_yield_to(struct kvm_vcpu *vcpu);	/* the CPU, to its thread */
 void kvm_sigset_activate(struct kvm_vcpu *vcpu);
 void kvm_sigset_deactivate(struct kvm_vcpu *vcpu);
 struct kvm_vcpu *kvm_get_running_vcpu(void);

@@ -130,6 +130,20 @@ void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_vcpu_kick);
 
+void kvm_vcpu_yield_to(struct kvm_vcpu *vcpu)
+{
+	struct task_struct *task;
+
+	rcu_read_lock();
+	task = get_pid_task(rcu_dereference(vcpu->pid), PIDTYPE_PID);
+	rcu_read_unlock();
+	if (!task)
+		return;
+	yield_to(task, true);
+	put_task_struct(task);
+}
+EXPORT_SYMBOL_GPL(kvm_vcpu_yield_to);
+
 void kvm_sigset_activate(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->sigset_active)

@@ -237,7 +237,7 @@ static int vm_enable_cap(struct x86_vm *vm, const struct kvm_enable_cap *cap)
 			return -EINVAL;
 		fallthrough;
 	case KVM_CAP_DISABLE_QUIRKS:
-		vm->disabled_quirks |= arg & QUIRKS_VALID;
+		vm->disabled_quirks = arg & QUIRKS_VALID;
 		return 0;
 	case KVM_CAP_SPLIT_IRQCHIP:
 		return enable_split_irqchip(vm, arg);

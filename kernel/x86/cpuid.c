@@ -30,6 +30,7 @@ static u32 pv_features(void)
 {
 	u32 features = BIT(CPUID_PV_CLOCKSOURCE) | BIT(CPUID_PV_NOP_IO_DELAY) |
 		       BIT(CPUID_PV_CLOCKSOURCE2) | BIT(CPUID_PV_UNHALT) |
+		       BIT(CPUID_PV_SCHED_YIELD) |
 		       BIT(CPUID_PV_CLOCKSOURCE_STABLE);
 
 	if (IS_ENABLED(CONFIG_SCHED_INFO))
@@ -132,8 +133,9 @@ static void apply_runtime(struct x86_vcpu *v, struct kvm_cpuid_entry2 *entries,
 		.pke = v->cr4 & CR4_PKE,
 		/* Without an in-kernel LAPIC the bit is user space's. */
 		.apic_enabled = v->apic_base & APIC_BASE_ENABLE || !v->lapic,
+		/* The quirk is that CPUID stays as user space set it. */
 		.mwait_follows =
-			!(quirks_off & KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT),
+			quirks_off & KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT,
 		.mwait = v->msrs.misc_enable & MISC_ENABLE_MWAIT,
 		.xcr0 = v->xcr0,
 	};

@@ -69,6 +69,7 @@ enum cpuid_reg {
 #define CPUID_PV_EOI			6
 #define CPUID_PV_UNHALT			7
 #define CPUID_PV_SEND_IPI		11
+#define CPUID_PV_SCHED_YIELD		13
 #define CPUID_PV_CLOCKSOURCE_STABLE	24
 
 #define CPUID_PV_SIGNATURE_LEAF	0x40000000u

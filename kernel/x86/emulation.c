@@ -244,6 +244,32 @@ int x86_skip_insn(struct x86_vcpu *v)
 }
 EXPORT_SYMBOL_GPL(x86_skip_insn);
 
+/* ---- hypercalls of the other vendor ---- */
+
+int x86_ud_intercepted(struct x86_vcpu *v, const u8 other[3], const u8 ours[3])
+{
+	u64 linear = code_position(v).linear;
+	struct emul_fault fault;
+	u8 insn[3];
+	int ret;
+
+	if (to_x86_vm(v->vcpu.kvm)->disabled_quirks &
+	    KVM_X86_QUIRK_FIX_HYPERCALL_INSN ||
+	    x86_fetch_gva(v, linear, insn, sizeof(insn), &fault) ||
+	    memcmp(insn, other, sizeof(insn))) {
+		x86_queue_exception(v, UD_VECTOR);
+		return 1;
+	}
+	ret = x86_write_gva(v, linear, ours, sizeof(insn), X86_ACCESS_WRITE,
+			    &fault);
+	if (ret > 0)
+		x86_queue_emul_fault(v, &fault);
+	else if (ret)
+		x86_queue_exception(v, UD_VECTOR);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(x86_ud_intercepted);
+
 /* ---- IN and OUT in register form, without the emulator ---- */
 
 static int exit_pio(struct x86_vcpu *v, bool in, u16 port, u8 size, u32 count,

@@ -436,7 +436,7 @@ static int steal_msr_set(struct x86_vcpu *v, u64 data)
 /* ---- MSRs ---- */
 
 /* KVM_CAP_ENFORCE_PV_FEATURE_CPUID: what is not shown is not there. */
-static bool pv_has(struct x86_vcpu *v, u32 bit)
+bool x86_pv_has(struct x86_vcpu *v, u32 bit)
 {
 	return !to_x86_vm(v->vcpu.kvm)->enforce_pv_cpuid ||
 	       v->cpuid.pv_features >> bit & 1;
@@ -447,12 +447,12 @@ static bool pv_msr_allowed(struct x86_vcpu *v, u32 index)
 	switch (index) {
 	case MSR_WALL_CLOCK:
 	case MSR_SYSTEM_TIME:
-		return pv_has(v, CPUID_PV_CLOCKSOURCE);
+		return x86_pv_has(v, CPUID_PV_CLOCKSOURCE);
 	case MSR_WALL_CLOCK_NEW:
 	case MSR_SYSTEM_TIME_NEW:
-		return pv_has(v, CPUID_PV_CLOCKSOURCE2);
+		return x86_pv_has(v, CPUID_PV_CLOCKSOURCE2);
 	case MSR_STEAL_TIME:
-		return pv_has(v, CPUID_PV_STEAL_TIME);
+		return x86_pv_has(v, CPUID_PV_STEAL_TIME);
 	default:
 		return false;
 	}

@@ -25,6 +25,7 @@
 #define MSR_SYSENTER_ESP	0x175
 #define MSR_SYSENTER_EIP	0x176
 #define MSR_MISC_ENABLE		0x1a0
+#define MSR_POWER_CTL		0x1fc
 #define MSR_TSC_DEADLINE	0x6e0
 #define MSR_X2APIC_FIRST	0x800
 #define MSR_X2APIC_LAST		0x8ff
@@ -255,6 +256,9 @@ static int system_get(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 	case MSR_MISC_ENABLE:
 		*data = v->msrs.misc_enable;
 		return MSR_OK;
+	case MSR_POWER_CTL:
+		*data = v->msrs.power_ctl;
+		return MSR_OK;
 	case MSR_HWCR:
 		*data = v->msrs.hwcr;
 		return MSR_OK;
@@ -358,6 +362,9 @@ static int system_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
 		return MSR_OK;
 	case MSR_MISC_ENABLE:
 		return misc_enable_set(v, data, host);
+	case MSR_POWER_CTL:
+		v->msrs.power_ctl = data;
+		return MSR_OK;
 	case MSR_HWCR:
 		return hwcr_set(v, data);
 	case MSR_DE_CFG:
@@ -521,6 +528,7 @@ void x86_msr_reset(struct x86_vcpu *v, bool init)
 		return;
 	m->pat = PAT_RESET;
 	m->misc_enable = MISC_ENABLE_FIXED;
+	m->power_ctl = 0;
 	m->mtrr_def_type = 0;
 	memset(m->mtrr_fixed, 0, sizeof(m->mtrr_fixed));
 	memset(m->mtrr_var, 0, sizeof(m->mtrr_var));

@@ -25,7 +25,7 @@ static const u32 saved_msrs[] = {
 	0x8b, 0xce, 0x1a0, 0x17a,		/* ucode, platform, misc, MCG */
 	0x174, 0x175, 0x176, 0x277,		/* SYSENTER, PAT */
 	0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102,
-	0xc0010015,				/* HWCR */
+	0x1fc, 0xc0010015,			/* POWER_CTL, HWCR */
 };
 
 /* Saved only where the host or this build has them. */
@@ -51,6 +51,10 @@ bool x86_msr_feature(u32 index, u64 *data)
 	case 0xc0011029:
 		/* LFENCE waits for all instructions before it. */
 		*data = boot_cpu_has(X86_FEATURE_LFENCE_RDTSC) ? BIT(1) : 0;
+		return true;
+	case 0x345:
+		/* PERF_CAPABILITIES: VMMs ask without looking at the list. */
+		*data = 0;
 		return true;
 	}
 	return false;

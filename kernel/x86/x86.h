@@ -104,6 +104,7 @@ struct x86_io_state {
 struct x86_msr_state {
 	u64 pat;
 	u64 misc_enable;
+	u64 power_ctl;		/* 1fc */
 	u64 mtrr_def_type;
 	u64 mtrr_fixed[11];
 	u64 mtrr_var[2 * X86_NR_VAR_MTRR];
@@ -508,6 +509,8 @@ void x86_steal_time_update(struct x86_vcpu *v);
 /* 0, 1 for #GP */
 int x86_pv_msr_get(struct x86_vcpu *v, u32 index, u64 *data);
 int x86_pv_msr_set(struct x86_vcpu *v, u32 index, u64 data);
+/* bit: CPUID_PV_*; false if user space hides it and wants that enforced */
+bool x86_pv_has(struct x86_vcpu *v, u32 bit);
 long x86_time_vm_ioctl(struct x86_vm *vm, unsigned int cmd, unsigned long arg);
 long x86_time_vcpu_ioctl(struct x86_vcpu *v, unsigned int cmd,
 			 unsigned long arg);
@@ -582,6 +585,11 @@ int x86_decode_current(struct x86_vcpu *v, struct x86_insn *insn);
 /* IN/OUT exit, register form: port, size in bytes; next_rip is known. */
 int x86_emulate_pio(struct x86_vcpu *v, u16 port, int size, bool in,
 		    u64 next_rip);
+/*
+ * The guest's #UD: KVM turns the other vendor's hypercall instruction into
+ * ours in place; anything else stays the guest's exception. Returns 1.
+ */
+int x86_ud_intercepted(struct x86_vcpu *v, const u8 other[3], const u8 ours[3]);
 /* Emulate MOV to/from CR, DR, and other decoded exits of svm/exit.c. */
 u64 x86_gpr_read(struct x86_vcpu *v, int reg, int width);
 void x86_gpr_write(struct x86_vcpu *v, int reg, int width, u64 value);

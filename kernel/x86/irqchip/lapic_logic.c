@@ -617,10 +617,12 @@ static void state_sanitize(struct lapic_logic *l)
 	lapic_put(l, LAPIC_TPR, lapic_get(l, LAPIC_TPR) & 0xff);
 	lapic_put(l, LAPIC_TDCR, lapic_get(l, LAPIC_TDCR) & LAPIC_TDCR_MASK);
 	lapic_put(l, LAPIC_ICR, lapic_get(l, LAPIC_ICR) & ~LAPIC_ICR_BUSY);
-	/* Vectors 0 to 15 are reserved in all three bitmaps. */
+	/*
+	 * Vectors 0 to 15 are reserved. In the IRR they are below every
+	 * priority and harmless, and KVM's users may read them back.
+	 */
 	lapic_put(l, LAPIC_ISR, lapic_get(l, LAPIC_ISR) & 0xffff0000);
 	lapic_put(l, LAPIC_TMR, lapic_get(l, LAPIC_TMR) & 0xffff0000);
-	lapic_put(l, LAPIC_IRR, lapic_get(l, LAPIC_IRR) & 0xffff0000);
 	if (l->x2apic)
 		return;
 	lapic_put(l, LAPIC_ID, lapic_get(l, LAPIC_ID) & 0xff000000);

@@ -6,6 +6,7 @@
 #include <asm/processor-flags.h>
 #include <asm/ptrace.h>
 
+#include "../cpuid_logic.h"
 #include "svm.h"
 
 /* ---- instructions ---- */
@@ -59,7 +60,9 @@ static int exit_monitor(struct svm_vcpu *svm)
 {
 	struct x86_vm *vm = to_x86_vm(svm->x86.vcpu.kvm);
 
-	if (vm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+	if (vm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS &&
+	    !x86_guest_has(&svm->x86, 1, 0, CPUID_REG_ECX,
+			   CPUID_1_ECX_MONITOR))
 		return exit_ud(svm);
 	return exit_skip(svm);
 }
@@ -155,6 +158,14 @@ static int exit_db(struct svm_vcpu *svm)
 	return 1;
 }
 
+static int exit_guest_ud(struct svm_vcpu *svm)
+{
+	static const u8 vmcall[3] = { 0x0f, 0x01, 0xc1 };
+	static const u8 vmmcall[3] = { 0x0f, 0x01, 0xd9 };
+
+	return x86_ud_intercepted(&svm->x86, vmcall, vmmcall);
+}
+
 static int exit_bp(struct svm_vcpu *svm)
 {
 	return exit_debug_user(&svm->x86, BP_VECTOR);
@@ -240,6 +251,7 @@ static int (*const exit_handlers[SVM_NR_EXITS])(struct svm_vcpu *) = {
 	[SVM_EXIT_DR_READ ... SVM_EXIT_DR_WRITE + 15] = exit_emulate,
 	[SVM_EXIT_EXCEPTION + DB_VECTOR] = exit_db,
 	[SVM_EXIT_EXCEPTION + BP_VECTOR] = exit_bp,
+	[SVM_EXIT_EXCEPTION + UD_VECTOR] = exit_guest_ud,
 	[SVM_EXIT_EXCEPTION + AC_VECTOR] = exit_ac,
 	[SVM_EXIT_EXCEPTION + MC_VECTOR] = exit_host_event,
 	[SVM_EXIT_INTR] = exit_host_event,

@@ -134,14 +134,14 @@ u32 event_encode(u8 type, u8 vector, bool has_error, bool protmode)
 /* ---- intercepts ---- */
 
 /*
- * #AC and #DB can be raised by microcode without end while they are being
- * delivered; #MC belongs to the host. SMI, INIT and the shutdown must not
+ * #UD may be the other vendor's hypercall. #AC and #DB can be raised by
+ * microcode without end while they are being delivered; #MC belongs to the host. SMI, INIT and the shutdown must not
  * reach the machine. All of SVM faults: there are no nested guests.
  */
 static const u8 always[] = {
 	INTERCEPT_CR0_SEL_WRITE, INTERCEPT_CR4_READ, INTERCEPT_CR4_WRITE,
-	INTERCEPT_EXCEPTION + 1, INTERCEPT_EXCEPTION + 17,
-	INTERCEPT_EXCEPTION + 18,
+	INTERCEPT_EXCEPTION + 1, INTERCEPT_EXCEPTION + 6,
+	INTERCEPT_EXCEPTION + 17, INTERCEPT_EXCEPTION + 18,
 	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT,
 	INTERCEPT_RDPMC, INTERCEPT_CPUID, INTERCEPT_RSM, INTERCEPT_INVD,
 	INTERCEPT_HLT, INTERCEPT_INVLPGA, INTERCEPT_IOIO, INTERCEPT_MSR,

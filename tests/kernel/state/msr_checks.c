@@ -96,6 +96,9 @@ static void what_guests_touch(struct machine *m)
 	EQUAL(data, 0x508);
 	CHECK(guest_wrmsr(m, 0xc0010007, 0));
 	CHECK(guest_wrmsr(m, 0x8b, 0));
+	CHECK(guest_wrmsr(m, 0x1fc, 0x1234));
+	CHECK(guest_rdmsr(m, 0x1fc, &data));
+	EQUAL(data, 0x1234);
 	CHECK(!guest_rdmsr(m, 0xc0012345, &data));
 	CHECK(!guest_wrmsr(m, 0xc0012345, 0));
 	CHECK(!guest_wrmsr(m, 0xfe, 0x508));

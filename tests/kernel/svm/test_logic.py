@@ -134,7 +134,7 @@ def test_event_encoding(svm, kind, vector, has_error, protmode):
 MUST = {
     0: [4, 20],                                         # CR4 read and write
     1: list(range(32)),                                 # every debug register
-    2: [1, 17, 18],                                     # #DB #AC #MC
+    2: [1, 6, 17, 18],                                  # #DB #UD #AC #MC
     3: [0, 1, 2, 3, 5, 15, 18, 19, 22, 24, 26, 27, 28, 29, 31],
     4: [0, 1, 2, 3, 4, 5, 6, 9, 10, 11, 13, 14],
 }
