@@ -15,6 +15,7 @@ VERBS = {
     "lab": "a shell, or a command, in a lab machine with the kernel half loaded",
     "test": "run the tests",
     "bench": "measure the kernel half beside stock: bench exits",
+    "conformance": "run other people's tests on stock and on ours: KVM's selftests",
     "build": "build kernel modules, VMM and firmware",
     "probe": "what this host and its /dev/kvm can do",
     "version": "versions and hashes of all three parts",
@@ -30,7 +31,7 @@ class UsageError(Exception):
 def overview() -> str:
     """What `unikvm --help` prints."""
     lines = ["usage: unikvm VERB [options]; unikvm VERB --help explains a verb", ""]
-    return "\n".join(lines + [f"  {verb:8} {what}" for verb, what in VERBS.items()])
+    return "\n".join(lines + [f"  {verb:12} {what}" for verb, what in VERBS.items()])
 
 
 def complain(line: str) -> None:
