@@ -6,7 +6,8 @@
 
 void asid_pool_init(struct asid_pool *pool, u32 max)
 {
-	pool->generation = 1;
+	/* Never one that a guest of before has: it would keep its ASID. */
+	pool->generation++;
 	pool->min = 1;		/* 0 is the host's */
 	pool->max = max;
 	pool->next = pool->min;

@@ -38,7 +38,7 @@ def svm(logic):
 # -- ASIDs: a model processor that caches translations by ASID -------------------
 
 @settings(max_examples=300, deadline=None)
-@given(st.integers(2, 6), st.lists(st.tuples(st.sampled_from(["run", "flush", "cancel"]),
+@given(st.integers(2, 6), st.lists(st.tuples(st.sampled_from(["run", "flush", "cancel", "offline"]),
                                              st.integers(0, 7)), max_size=80), st.booleans())
 def test_no_guest_ever_meets_stale_translations(svm, limit, steps, by_asid):
     """Run guests in any order; each entry must see an ASID free of what is not its own."""
@@ -52,6 +52,10 @@ def test_no_guest_ever_meets_stale_translations(svm, limit, steps, by_asid):
         if what == "flush":
             version[g] += 1
             pending[g] = max(pending[g], svm.asid_flush(byref(guests[g]), by_asid))
+            continue
+        if what == "offline":           # the CPU went away, came back, and was another's
+            svm.asid_pool_init(byref(pool), limit)
+            tlb = {asid: ("unknown user", 0) for asid in range(1, limit + 1)}
             continue
         control = svm.asid_assign(byref(pool), byref(guests[g])) or pending[g]
         assert 1 <= guests[g].value <= limit
