@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A bootable disk image: ext4, extlinux, Debian's kernel, a userspace that lies only there.
-
-The file system is made without root by mke2fs; extlinux wants it mounted, which
-a lab machine does.
-"""
+"""A bootable disk image: Debian's kernel, a userspace that lies only there."""
 
 import hashlib
 import random
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from unikvm.lab import initramfs, kernels
+from unikvm.lab import bootdisk, initramfs, kernels
 from unikvm.lab.cpio import CpioArchive
 
 SIZE = 192 << 20
@@ -43,16 +38,6 @@ mount -t sysfs sys /sys
 }} >/dev/ttyS0
 poweroff -f
 """.replace("{{", "{").replace("}}", "}")
-
-EXTLINUX = """DEFAULT linux
-PROMPT 0
-TIMEOUT 1
-LABEL linux
-  KERNEL /boot/vmlinuz
-  INITRD /boot/initrd
-  APPEND console=ttyS0 quiet panic=-1
-"""
-
 
 @dataclass(frozen=True)
 class DiskImage:
@@ -87,7 +72,7 @@ def fill(root: Path, kernel: kernels.Kernel, mark: str) -> str:
     init.chmod(0o755)
     (root / "boot" / "vmlinuz").write_bytes(kernel.vmlinuz.read_bytes())
     (root / "boot" / "initrd").write_bytes(stage_one(kernel))
-    (root / "extlinux.conf").write_text(EXTLINUX)
+    bootdisk.configure(root, "/boot/vmlinuz", "/boot/initrd", "console=ttyS0 quiet panic=-1")
     big = random.Random(mark).randbytes(BIG_FILE)
     (root / "big").write_bytes(big)
     return hashlib.sha256(big).hexdigest()
@@ -98,14 +83,6 @@ def make(labs, folder: Path) -> DiskImage:
     kernel = kernels.resolve(None, kernels.DEFAULT_L2)
     path, mark = labs.scratch / "disk.img", f"mark-{random.getrandbits(32):08x}"
     digest = fill(folder / "root", kernel, mark)
-    with open(path, "wb") as file:
-        file.truncate(SIZE)
-    # What extlinux 6.04 can read: no 64-bit groups, no checksums, no extents.
-    features = "^64bit,^metadata_csum,^extents"
-    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-O", features, "-F",
-                    "-d", str(folder / "root"), str(path)], check=True, capture_output=True)
-    machine = labs.get("stock")
-    machine.check(f"modprobe -a loop ext4 && mkdir -p /tmp/disk && "
-                  f"mount -o loop {path} /tmp/disk && extlinux --install /tmp/disk && "
-                  "umount /tmp/disk && sync", timeout=180)
+    bootdisk.make(folder / "root", path, SIZE)
+    labs.get("stock").check(bootdisk.install_script(path, Path("/tmp/disk")), timeout=180)
     return DiskImage(path, mark, digest, kernel.version)

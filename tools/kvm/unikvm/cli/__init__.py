@@ -15,7 +15,7 @@ VERBS = {
     "lab": "a shell, or a command, in a lab machine with the kernel half loaded",
     "test": "run the tests",
     "bench": "measure the kernel half beside stock: bench exits",
-    "conformance": "run other people's tests on stock and on ours: KVM's selftests",
+    "conformance": "run other people's tests on stock and on ours: KVM's selftests, QEMU",
     "build": "build kernel modules, VMM and firmware",
     "probe": "what this host and its /dev/kvm can do",
     "version": "versions and hashes of all three parts",

@@ -14,7 +14,8 @@ from unikvm.lab.kernels import Kernel
 
 # What the guest may use; those built into a kernel are simply not found as files.
 # ext4 asks the crypto layer for crc32c by name, which no dependency list shows.
-WANTED = ("virtio_pci", "virtio_console", "virtio_blk", "ext4", "crc32c_generic")
+WANTED = ("virtio_pci", "virtio_console", "virtio_blk", "virtio_net", "ext4",
+          "crc32c_generic")
 COMMAND_MAX = 1 << 20   # bytes of an --exec command
 STDIN_MAX = 64 << 20    # bytes of standard input given to it
 

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`unikvm conformance qemu`: every case passes on the tree's half, and the report says so."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from lib import tree
+from unikvm.lab import qemu
+
+pytestmark = [pytest.mark.boot, pytest.mark.module]
+
+
+def conformance(folder, *words, timeout):
+    """Run the verb: (process, {case: passed} of its JUnit file)."""
+    run = tree.unikvm("conformance", "qemu", "--output", str(folder), *words, timeout=timeout)
+    root = ElementTree.parse(folder / "qemu.xml").getroot()
+    cases = {case.get("name"): case.find("failure") is None and case.find("skipped") is None
+             for case in root.iter("testcase")}
+    assert root.get("tests") == str(len(cases))
+    return run, cases
+
+
+@pytest.mark.timeout(1200)
+def test_the_short_form(tmp_path):
+    run, cases = conformance(tmp_path, "--short", timeout=1100)
+    said = run.stdout.decode()
+    assert run.returncode == 0, said + run.stderr.decode()
+    assert cases == {case.name: True for case in qemu.SHORT}
+    for case in qemu.SHORT:
+        assert re.search(rf"^{case.name} +pass +\d+\.\d$", said, re.MULTILINE), said
+
+
+@pytest.mark.full
+@pytest.mark.timeout(5400)
+def test_the_whole_matrix(tmp_path):
+    run, cases = conformance(tmp_path, timeout=5300)
+    assert run.returncode == 0, run.stdout.decode() + run.stderr.decode()[-3000:]
+    assert set(cases) == {case.name for case in qemu.all_cases()} and all(cases.values())

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The cases of the QEMU suite, and what it makes without QEMU."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from unikvm.cli import conformance_qemu
+from unikvm.lab import qemu, qemu_l1
+from unikvm.lab.conformance import Outcome, Row
+
+pytestmark = pytest.mark.unit
+
+
+def test_the_matrix_is_whole():
+    cases = qemu.all_cases()
+    assert len({case.name for case in cases}) == len(cases) == 24 + 8 + 8
+    boots = {(case.machine, case.cpus, case.irqchip, case.boot)
+             for case in cases if case.what == "boot"}
+    assert len(boots) == 2 * 3 * 2 * 2
+    assert qemu.choose(True) == list(qemu.SHORT)
+    assert {case.what for case in qemu.choose(False, "gdb-q35")} == {"gdb"}
+    assert all(case.what in qemu_l1.KINDS for case in cases)
+
+
+def test_ticks_are_whole_lines():
+    assert qemu_l1.ticks("tick 1\ntick 2\ntick 1") == [1, 2]
+    assert qemu_l1.ticks("ti") == [-1]
+
+
+@pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="no QEMU on this host")
+def test_qemu_takes_the_image_and_a_snapshot_in_it(tmp_path):
+    image = qemu_l1.empty_qcow2(tmp_path / "image", 1 << 20)
+    done = subprocess.run(
+        ["qemu-system-x86_64", "-accel", "tcg", "-m", "16", "-nodefaults", "-display", "none",
+         "-S", "-monitor", "stdio", "-drive", f"if=none,format=qcow2,file={image}"],
+        input="savevm one\ninfo snapshots\nquit\n", capture_output=True, text=True, timeout=100,
+        check=True)
+    assert "one" in done.stdout and "Error" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("word, status", [("pass", 0), ("FAIL", 1), ("wedge", 1), ("timeout", 1)])
+@pytest.mark.parametrize("half", ["tree", "stock"])
+def test_a_case_that_fails_fails_the_run(tmp_path, capsys, word, status, half):
+    outcome = Outcome(word, 1.5, "<why>\n")
+    row = Row("boot-x", **{"stock": None, "tree": None, half: outcome})
+    assert conformance_qemu.report([row], half, tmp_path) == status
+    said = capsys.readouterr().out
+    assert f"{1 - status} of 1 cases passed" in said
+    xml = (tmp_path / "qemu.xml").read_text()
+    assert f'failures="{status}"' in xml and ("&lt;why&gt;" in xml) == bool(status)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`unikvm conformance qemu`: Debian's QEMU, unmodified, on the kernel half in L1."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from unikvm.cli import EXIT_FAILURE, UsageError, labargs
+from unikvm.cli.progress import Phases
+from unikvm.lab import conformance, places, qemu
+from unikvm.lab.conformance import Outcome, Row
+from unikvm.lab.machine import L1
+
+L1_MEMORY = 3072  # MiB: a guest of 512, its saved state, disks in a tmpfs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which cases, which half, where the report goes."""
+    labargs.add_lab_arguments(parser)
+    parser.set_defaults(lab_cpus=2)
+    parser.add_argument("--only", metavar="TEXT", help="cases whose name has TEXT in it")
+    parser.add_argument("--short", action="store_true", help="two cases instead of all")
+    parser.add_argument("--list", action="store_true", help="print the cases' names and end")
+    parser.add_argument("--output", type=Path, metavar="DIR",
+                        help="where qemu.xml (JUnit) and qemu.ktap go (default: conformance/ "
+                             "in the cache)")
+    parser.epilog = ("A case is boot (to init, virtio disk and net traffic, power-off), snapshot "
+                     "(savevm, loadvm) or gdb (breakpoints, steps), with a machine, a number of "
+                     "CPUs, the irqchip (on, split), and how it boots.")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run, print, write."""
+    cases = qemu.choose(args.short, args.only)
+    if args.list:
+        print("\n".join(case.name for case in cases))
+        return 0
+    if not cases:
+        raise UsageError(f"no case has {args.only!r} in its name")
+    args.half = args.half or "tree"
+    phases = Phases()
+    rows = []
+    for case, outcome in outcomes(args, cases, phases):
+        phases.note(f"{case.name}: {outcome.word} ({outcome.seconds:.1f} s)")
+        if outcome.word != "pass":
+            print(f"--- {case.name}: {outcome.word}\n{conformance.printable(outcome.detail)}\n",
+                  flush=True)
+        rows.append(Row(case.name, outcome if args.half == "stock" else None,
+                        outcome if args.half == "tree" else None))
+    return report(rows, args.half, args.output)
+
+
+def outcomes(args: argparse.Namespace, cases: Sequence[qemu.Case],
+             phases: Phases) -> Iterator[tuple[qemu.Case, Outcome]]:
+    """Run the cases one after the other; a lost L1 is replaced."""
+    tree = labargs.tree_if_wanted(args)
+    kernel = labargs.lab_kernel(args, tree, phases)
+    config = labargs.l1_config(args, kernel, memory=L1_MEMORY)
+    machine: L1 | None = None
+    try:
+        for case in cases:
+            if machine is None or machine.is_lost():
+                machine, half = labargs.boot_l1(args, config, tree, phases)
+                phases.note(f"half: {half.describe()}; L1 kernel {machine.kernel}")
+            yield case, qemu.run_or_lose(machine, case)
+            if machine.is_lost():
+                machine.close(clean=False)
+    finally:
+        if machine is not None:
+            machine.close(clean=not machine.is_lost())
+
+
+def report(rows: Sequence[Row], half: str, folder: Path | None) -> int:
+    """The table and the files; the exit status."""
+    ran = [(row.name, getattr(row, half)) for row in rows]
+    passed = sum(outcome.word == "pass" for _, outcome in ran)
+    width = max(len(name) for name, _ in ran)
+    print(f"{'case':{width}}  {half:8}{'s':>6}")
+    for name, outcome in ran:
+        print(f"{name:{width}}  {outcome.word:8}{outcome.seconds:6.1f}")
+    files = conformance.write(folder or places.cache_dir() / "conformance", "qemu", rows)
+    print(f"{half}: {passed} of {len(ran)} cases passed; "
+          f"written: {' '.join(map(str, files))}")
+    return 0 if passed == len(ran) else EXIT_FAILURE

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Debian's QEMU on the kernel half: the cases, and one case run in L1.
+
+`unikvm.lab.qemu_l1` is the part that runs in L1, beside QEMU.
+"""
+
+import dataclasses
+import itertools
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import unikvm
+from unikvm.lab import conformance, initramfs, kernels
+from unikvm.lab.machine import L1, L1Died, L1Wedged
+
+MACHINES, IRQCHIPS, BOOTS = ("pc", "q35"), ("on", "split"), ("direct", "seabios")
+CPUS = (1, 2, 4)
+# Seconds for a case inside an L1 under emulation on a busy host.
+CASE_LIMIT = 240.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run of QEMU.
+
+    what: "boot" (init, disk and net traffic, power-off), "snapshot" (savevm, loadvm),
+    "gdb" (breakpoints, stepping). boot: "direct" hands the kernel over with -kernel,
+    "seabios" has SeaBIOS start a boot loader from a disk.
+    """
+
+    what: str
+    machine: str
+    cpus: int
+    irqchip: str
+    boot: str = "direct"
+
+    @property
+    def name(self) -> str:
+        """As in the table and on the command line."""
+        return f"{self.what}-{self.machine}-{self.cpus}cpu-{self.irqchip}-{self.boot}"
+
+
+def all_cases() -> list[Case]:
+    """The matrix."""
+    boots = [Case("boot", machine, cpus, irqchip, boot) for machine, cpus, irqchip, boot in
+             itertools.product(MACHINES, CPUS, IRQCHIPS, BOOTS)]
+    others = [Case(what, machine, cpus, irqchip) for what, machine, irqchip, cpus in
+              itertools.product(("snapshot", "gdb"), MACHINES, IRQCHIPS, (1, 4))]
+    return boots + others
+
+
+# What the test of one plain boot leaves out: two CPUs, the other chip set, and a
+# debugger.
+SHORT = (Case("boot", "q35", 2, "on"), Case("gdb", "pc", 2, "on"))
+
+
+def choose(short: bool, pattern: str | None = None) -> list[Case]:
+    """The cases to run; pattern is a part of the name."""
+    cases: Sequence[Case] = SHORT if short else all_cases()
+    return [case for case in cases if pattern is None or pattern in case.name]
+
+
+def run(machine: L1, case: Case) -> conformance.Outcome:
+    """One case, in an L1 with a half loaded. L1Died and L1Wedged pass through."""
+    kernel = kernels.resolve(None, kernels.DEFAULT_L2)
+    order = {**dataclasses.asdict(case), "vmlinuz": str(kernel.vmlinuz),
+             "release": kernel.version, "limit": CASE_LIMIT,
+             "initramfs": str(initramfs.initramfs(kernel))}
+    site = Path(unikvm.__file__).resolve().parents[1]
+    started = time.monotonic()
+    # A second on top: the driver reports a case that takes too long by itself.
+    job = machine.start([sys.executable, "-m", "unikvm.lab.qemu_l1", json.dumps(order)],
+                        env={"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"})
+    job.feed(b"")
+    try:
+        result = job.wait(CASE_LIMIT + 60)
+    except TimeoutError:
+        job.kill()
+        return conformance.Outcome("timeout", time.monotonic() - started)
+    seconds = time.monotonic() - started
+    verdict = result.events[-1] if result.events else {
+        "word": "FAIL", "detail": result.stderr.decode(errors="replace")}
+    return conformance.Outcome(verdict["word"], seconds, verdict["detail"])
+
+
+def run_or_lose(machine: L1, case: Case) -> conformance.Outcome:
+    """The same; a machine that dies or wedges is the case's result."""
+    started = time.monotonic()
+    try:
+        return run(machine, case)
+    except (L1Died, L1Wedged) as error:
+        return conformance.Outcome("wedge", time.monotonic() - started, str(error))
