@@ -16,6 +16,7 @@
 #include <linux/srcu.h>
 
 #include "kvm_internal.h"
+#include "trace.h"
 
 #define MAX_ROUTES_PER_GSI	KVM_NR_IRQCHIPS
 #define NR_PINS			KVM_IOAPIC_NUM_PINS	/* the widest chip */
@@ -228,6 +229,7 @@ int kvm_set_irq(struct kvm *kvm, enum kvm_irq_source source, u32 gsi,
 	int idx, ret = -1, r;
 	u32 i;
 
+	trace_kvm_set_irq(gsi, level, source);
 	idx = srcu_read_lock(&kvm->irq_srcu);
 	t = routes_read(kvm);
 	if (gsi >= t->nr_gsis)
@@ -259,6 +261,7 @@ void kvm_irq_ack(struct kvm *kvm, u32 irqchip, u32 pin)
 	struct kvm_irq_ack_notifier *kian;
 	int idx, gsi;
 
+	trace_kvm_ack_irq(irqchip, pin);
 	idx = srcu_read_lock(&kvm->irq_srcu);
 	gsi = kvm_irq_pin_to_gsi(kvm, irqchip, pin);
 	if (gsi >= 0)

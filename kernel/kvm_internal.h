@@ -50,7 +50,6 @@ struct kvm_vcpu;
 enum {
 	KVM_REQ_TLB_FLUSH,	/* all guest translations of this vCPU */
 	KVM_REQ_VM_DEAD,
-	KVM_REQ_UNBLOCK,	/* leave kvm_vcpu_block() */
 	KVM_REQ_ARCH,
 };
 

@@ -8,6 +8,7 @@
 #include <linux/uaccess.h>
 
 #include "main.h"
+#include "trace.h"
 
 static DEFINE_PER_CPU(struct kvm_vcpu *, running_vcpu);
 
@@ -78,13 +79,13 @@ EXPORT_SYMBOL_GPL(kvm_vcpu_put);
 static bool must_wake(struct kvm_vcpu *vcpu)
 {
 	return kvm_arch_vcpu_runnable(vcpu) ||
-	       kvm_check_request(KVM_REQ_UNBLOCK, vcpu) ||
 	       kvm_test_request(KVM_REQ_VM_DEAD, vcpu) ||
 	       signal_pending(current);
 }
 
 void kvm_vcpu_block(struct kvm_vcpu *vcpu)
 {
+	ktime_t start = ktime_get();
 	bool waited = false;
 
 	prepare_to_rcuwait(&vcpu->wait);
@@ -99,6 +100,8 @@ void kvm_vcpu_block(struct kvm_vcpu *vcpu)
 	finish_rcuwait(&vcpu->wait);
 	if (waited)
 		vcpu->stat.halt_wakeup++;
+	trace_kvm_vcpu_wakeup(ktime_to_ns(ktime_sub(ktime_get(), start)),
+			      waited, true);
 }
 EXPORT_SYMBOL_GPL(kvm_vcpu_block);
 
@@ -328,12 +331,16 @@ static void vcpu_note_pid(struct kvm_vcpu *vcpu)
 static long vcpu_ioctl_locked(struct kvm_vcpu *vcpu, unsigned int cmd,
 			      unsigned long arg)
 {
+	int ret;
+
 	switch (cmd) {
 	case KVM_RUN:
 		if (arg)
 			return -EINVAL;
 		vcpu_note_pid(vcpu);
-		return kvm_arch_vcpu_run(vcpu);
+		ret = kvm_arch_vcpu_run(vcpu);
+		trace_kvm_userspace_exit(vcpu->run->exit_reason, ret);
+		return ret;
 	case KVM_SET_SIGNAL_MASK:
 		return set_signal_mask(vcpu, (void __user *)arg);
 	default:

@@ -13,6 +13,7 @@
 #include <asm/tsc.h>
 
 #include "cpuid_logic.h"
+#include "trace.h"
 #include "x86.h"
 
 struct x86_host x86_host;
@@ -107,11 +108,24 @@ bool x86_guest_has(struct x86_vcpu *v, u32 function, u32 index, int reg,
 }
 EXPORT_SYMBOL_GPL(x86_guest_has);
 
+static void trace_query(struct x86_vcpu *v, u32 function, u32 index,
+			const u32 r[4])
+{
+	const struct kvm_cpuid_entry2 *entries = v->cpuid.entries;
+	u32 nent = v->cpuid.nent;
+	bool found = cpuid_find(entries, nent, function, index);
+
+	trace_kvm_cpuid(function, index, r, found, !found &&
+			cpuid_find_answer(entries, nent, function, index));
+}
+
 void x86_cpuid_query(struct x86_vcpu *v, u32 *a, u32 *b, u32 *c, u32 *d)
 {
 	u32 r[4];
 
 	cpuid_query(v->cpuid.entries, v->cpuid.nent, *a, *c, r);
+	if (trace_kvm_cpuid_enabled())
+		trace_query(v, *a, *c, r);
 	*a = r[CPUID_REG_EAX];
 	*b = r[CPUID_REG_EBX];
 	*c = r[CPUID_REG_ECX];

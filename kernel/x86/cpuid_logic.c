@@ -433,9 +433,9 @@ static bool beyond_range(const struct kvm_cpuid_entry2 *entries, u32 nent,
 	return !e || function > e->eax;
 }
 
-static const struct kvm_cpuid_entry2 *
-find_for_query(const struct kvm_cpuid_entry2 *entries, u32 nent, u32 function,
-	       u32 index)
+const struct kvm_cpuid_entry2 *
+cpuid_find_answer(const struct kvm_cpuid_entry2 *entries, u32 nent,
+		  u32 function, u32 index)
 {
 	const struct kvm_cpuid_entry2 *e;
 
@@ -453,7 +453,7 @@ void cpuid_query(const struct kvm_cpuid_entry2 *entries, u32 nent,
 	const struct kvm_cpuid_entry2 *e;
 	int reg;
 
-	e = find_for_query(entries, nent, function, index);
+	e = cpuid_find_answer(entries, nent, function, index);
 	for (reg = CPUID_REG_EAX; reg <= CPUID_REG_EDX; reg++)
 		r[reg] = e ? cpuid_entry_reg(e, reg) : 0;
 	if (e || (function != 0xb && function != 0x1f))

@@ -102,6 +102,10 @@ u32 cpuid_entry_reg(const struct kvm_cpuid_entry2 *e, int reg);
 bool cpuid_has(const struct kvm_cpuid_entry2 *entries, u32 nent, u32 function,
 	       u32 index, int reg, u32 bit);
 
+/* The entry that answers the instruction: maybe another leaf's, or NULL. */
+const struct kvm_cpuid_entry2 *
+cpuid_find_answer(const struct kvm_cpuid_entry2 *entries, u32 nent,
+		  u32 function, u32 index);
 /* The instruction: answers r[] for function and index. */
 void cpuid_query(const struct kvm_cpuid_entry2 *entries, u32 nent,
 		 u32 function, u32 index, u32 r[4]);

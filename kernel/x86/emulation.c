@@ -11,6 +11,8 @@
 
 #include <asm/msr.h>
 
+#include "../trace.h"
+#include "trace.h"
 #include "x86.h"
 
 #define RFLAGS_TF	BIT(8)
@@ -90,6 +92,7 @@ static int emulation_failed(struct x86_vcpu *v)
 	int ret;
 
 	v->vcpu.stat.insn_emulation_fail++;
+	trace_kvm_emulate_insn(v, true);
 	if (x86_ops->get_cpl(v)) {
 		x86_queue_exception(v, UD_VECTOR);
 		return 1;
@@ -300,6 +303,7 @@ static int complete_in(struct kvm_vcpu *vcpu)
 
 	if (v->rip != v->io.rip)
 		return 1;
+	trace_kvm_pio(KVM_PIO_IN, v->io.port, v->io.size, 1, vcpu->pio_page);
 	memcpy(&value, vcpu->pio_page, v->io.size);
 	x86_gpr_write(v, REG_RAX, v->io.size, value);
 	return x86_advance_rip(v, v->io.next_rip);
@@ -322,6 +326,7 @@ static int pio_out(struct x86_vcpu *v, u16 port, u8 size)
 {
 	u32 value = (u32)v->gpr[REG_RAX];
 
+	trace_kvm_pio(KVM_PIO_OUT, port, size, 1, &value);
 	if (!kvm_io_bus_write(&v->vcpu, KVM_PIO_BUS, port, size, &value))
 		return x86_advance_rip(v, v->io.next_rip);
 	memcpy(v->vcpu.pio_page, &value, size);
@@ -338,6 +343,7 @@ static int pio_in(struct x86_vcpu *v, u16 port, u8 size)
 
 	if (kvm_io_bus_read(&v->vcpu, KVM_PIO_BUS, port, size, &value))
 		return exit_pio(v, true, port, size, 1, complete_in);
+	trace_kvm_pio(KVM_PIO_IN, port, size, 1, &value);
 	x86_gpr_write(v, REG_RAX, size, value);
 	return x86_advance_rip(v, v->io.next_rip);
 }
@@ -349,6 +355,7 @@ int x86_emulate_pio(struct x86_vcpu *v, u16 port, int size, bool in,
 		return x86_exit_internal_error(v, KVM_INTERNAL_ERROR_EMULATION);
 	v->io.rip = v->rip;
 	v->io.next_rip = next_rip;
+	v->io.port = port;
 	v->io.size = size;
 	return in ? pio_in(v, port, size) : pio_out(v, port, size);
 }
@@ -408,26 +415,43 @@ static int op_phys_cmpxchg(struct emulator *e, u64 gpa, const void *old,
 
 static int op_mmio_read(struct emulator *e, u64 gpa, void *data, u32 len)
 {
-	return kvm_io_bus_read(&vcpu_of(e)->vcpu, KVM_MMIO_BUS, gpa, len, data);
+	int ret = kvm_io_bus_read(&vcpu_of(e)->vcpu, KVM_MMIO_BUS, gpa, len,
+				  data);
+
+	if (ret)
+		trace_kvm_mmio(KVM_TRACE_MMIO_READ_UNSATISFIED, len, gpa, NULL);
+	else
+		trace_kvm_mmio(KVM_TRACE_MMIO_READ, len, gpa, data);
+	return ret;
 }
 
 static int op_mmio_write(struct emulator *e, u64 gpa, const void *data,
 			 u32 len)
 {
+	trace_kvm_mmio(KVM_TRACE_MMIO_WRITE, len, gpa, data);
 	return kvm_io_bus_write(&vcpu_of(e)->vcpu, KVM_MMIO_BUS, gpa, len,
 				data);
 }
 
 static int op_port_read(struct emulator *e, u16 port, void *data, u32 len)
 {
-	return kvm_io_bus_read(&vcpu_of(e)->vcpu, KVM_PIO_BUS, port, len, data);
+	int ret = kvm_io_bus_read(&vcpu_of(e)->vcpu, KVM_PIO_BUS, port, len,
+				  data);
+
+	if (!ret)
+		trace_kvm_pio(KVM_PIO_IN, port, len, 1, data);
+	return ret;
 }
 
 static int op_port_write(struct emulator *e, u16 port, const void *data,
 			 u32 len)
 {
-	return kvm_io_bus_write(&vcpu_of(e)->vcpu, KVM_PIO_BUS, port, len,
-				data);
+	int ret = kvm_io_bus_write(&vcpu_of(e)->vcpu, KVM_PIO_BUS, port, len,
+				   data);
+
+	if (!ret)
+		trace_kvm_pio(KVM_PIO_OUT, port, len, 1, data);
+	return ret;
 }
 
 static void op_get_segment(struct emulator *e, enum x86_seg seg,
@@ -459,10 +483,8 @@ static void op_set_table(struct emulator *e, bool idt,
 		x86_ops->set_gdt(vcpu_of(e), dt);
 }
 
-static u64 op_get_cr(struct emulator *e, int cr)
+static u64 read_cr(struct x86_vcpu *v, int cr)
 {
-	struct x86_vcpu *v = vcpu_of(e);
-
 	switch (cr) {
 	case 0:
 		return v->cr0;
@@ -477,10 +499,19 @@ static u64 op_get_cr(struct emulator *e, int cr)
 	}
 }
 
+static u64 op_get_cr(struct emulator *e, int cr)
+{
+	u64 value = read_cr(vcpu_of(e), cr);
+
+	trace_kvm_cr(false, cr, value);
+	return value;
+}
+
 static int op_set_cr(struct emulator *e, int cr, u64 value)
 {
 	struct x86_vcpu *v = vcpu_of(e);
 
+	trace_kvm_cr(true, cr, value);
 	switch (cr) {
 	case 0:
 		return x86_set_cr0(v, value);
@@ -615,11 +646,23 @@ static bool insn_abandoned(struct x86_vcpu *v)
 static int complete_mmio_read(struct kvm_vcpu *vcpu)
 {
 	struct x86_vcpu *v = to_x86(vcpu);
+	const struct emul_mmio_access *a = emul_mmio_waiting(&v->emul);
 
 	if (insn_abandoned(v))
 		return 1;
+	if (a)
+		trace_kvm_mmio(KVM_TRACE_MMIO_READ, a->len, a->gpa,
+			       vcpu->run->mmio.data);
 	emul_mmio_answer(&v->emul, vcpu->run->mmio.data);
 	return run_emulator(v);
+}
+
+/* The elements that user space carries out at once; the first is shown. */
+static void trace_pio_batch(struct x86_vcpu *v, unsigned int rw)
+{
+	const struct emul_pio *p = &v->emul.pio;
+
+	trace_kvm_pio(rw, p->port, p->size, p->count, p->data);
 }
 
 static int complete_pio_in(struct kvm_vcpu *vcpu)
@@ -628,6 +671,7 @@ static int complete_pio_in(struct kvm_vcpu *vcpu)
 
 	if (insn_abandoned(v))
 		return 1;
+	trace_pio_batch(v, KVM_PIO_IN);
 	v->emul.pio.answered = true;
 	return run_emulator(v);
 }
@@ -671,9 +715,11 @@ static int exit_for_writes(struct x86_vcpu *v)
 {
 	struct emulator *e = &v->emul;
 
-	if (e->pio.count)
+	if (e->pio.count) {
+		trace_pio_batch(v, KVM_PIO_OUT);
 		return exit_pio(v, false, e->pio.port, e->pio.size,
 				e->pio.count, complete_pio_out);
+	}
 	return complete_mmio_write(&v->vcpu);
 }
 
@@ -750,6 +796,7 @@ int x86_emulate_insn(struct x86_vcpu *v, gpa_t gpa)
 	ret = decode_at(v, &at, &e->insn);
 	if (ret != 1)
 		return ret;
+	trace_kvm_emulate_insn(v, false);
 	emul_begin(e);
 	e->ops = &emul_ops;
 	e->pio.data = v->vcpu.pio_page;

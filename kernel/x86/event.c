@@ -4,6 +4,7 @@
 
 #include "x86.h"
 #include "event_logic.h"
+#include "trace.h"
 
 #define RFLAGS_RF	BIT(16)
 #define DR7_GD		BIT(13)
@@ -213,20 +214,25 @@ static void inject_pending_exception(struct x86_vcpu *v)
 	}
 	e->pending = false;
 	e->injected = true;
+	trace_kvm_inj_exception(e, false);
 	x86_ops->inject_exception(v);
 }
 
 /* Hand what was under way to the processor again. True if there was one. */
 static bool reinject(struct x86_vcpu *v)
 {
-	if (v->exception.injected)
+	if (v->exception.injected) {
+		trace_kvm_inj_exception(&v->exception, true);
 		x86_ops->inject_exception(v);
-	else if (v->nmi_injected)
+	} else if (v->nmi_injected) {
 		x86_ops->inject_nmi(v);
-	else if (v->interrupt.injected)
+	} else if (v->interrupt.injected) {
+		trace_kvm_inj_virq(v->interrupt.vector, v->interrupt.soft,
+				   true);
 		x86_ops->inject_interrupt(v);
-	else
+	} else {
 		return false;
+	}
 	return true;
 }
 
@@ -261,6 +267,7 @@ static int inject_irq(struct x86_vcpu *v, bool can_inject)
 			.vector = vector,
 		};
 		v->vcpu.stat.irq_injections++;
+		trace_kvm_inj_virq(vector, false, false);
 		x86_ops->inject_interrupt(v);
 	}
 	if (x86_irq_pending(v))

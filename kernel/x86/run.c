@@ -10,6 +10,7 @@
 
 #include "../hostwork.h"
 #include "cpuid_logic.h"
+#include "trace.h"
 #include "x86.h"
 
 const struct x86_ops *x86_ops;
@@ -107,11 +108,13 @@ static int complete_msr(struct kvm_vcpu *vcpu)
 	struct x86_vcpu *v = to_x86(vcpu);
 	struct kvm_run *run = vcpu->run;
 	u64 data = READ_ONCE(run->msr.data);
+	bool error = READ_ONCE(run->msr.error);
 
 	/* User space may have reset the vCPU instead of answering. */
 	if (v->rip != v->io.rip)
 		return 1;
-	if (READ_ONCE(run->msr.error))
+	trace_kvm_msr(v->io.is_write, v->gpr[REG_RCX], data, error);
+	if (error)
 		return inject_gp(v);
 	if (!v->io.is_write) {
 		v->gpr[REG_RAX] = (u32)data;
@@ -150,6 +153,7 @@ int x86_emulate_rdmsr(struct x86_vcpu *v)
 	ret = x86_get_msr(v, index, &data);
 	if (ret > 1)
 		return exit_msr(v, false, index, 0, ret >> 8);
+	trace_kvm_msr(false, index, data, ret);
 	if (ret)
 		return inject_gp(v);
 	v->gpr[REG_RAX] = (u32)data;
@@ -170,6 +174,7 @@ int x86_emulate_wrmsr(struct x86_vcpu *v)
 	ret = x86_set_msr(v, index, data);
 	if (ret > 1)
 		return exit_msr(v, true, index, data, ret >> 8);
+	trace_kvm_msr(true, index, data, ret);
 	if (ret)
 		return inject_gp(v);
 	return x86_advance_rip(v, v->next_rip);
@@ -244,14 +249,15 @@ static long yield_to_apic_id(struct x86_vcpu *v, u32 apic_id)
 int x86_emulate_hypercall(struct x86_vcpu *v)
 {
 	bool wide = is_64bit_mode(v);
-	u64 nr = v->gpr[REG_RAX];
+	u64 mask = wide ? U64_MAX : U32_MAX;
+	u64 nr = v->gpr[REG_RAX] & mask;
 	long ret = x86_find_next_rip(v);
 
 	v->vcpu.stat.hypercalls++;
 	if (ret != 1)
 		return ret;
-	if (!wide)
-		nr = (u32)nr;
+	trace_kvm_hypercall(nr, v->gpr[REG_RBX] & mask, v->gpr[REG_RCX] & mask,
+			    v->gpr[REG_RDX] & mask, v->gpr[REG_RSI] & mask);
 	if (x86_ops->get_cpl(v))
 		ret = -HC_EPERM;
 	else if (nr == HC_VAPIC_POLL_IRQ)

@@ -37,7 +37,6 @@ enum {
 	X86_REQ_APIC_TIMER,		/* the LAPIC timer fired */
 	X86_REQ_IOAPIC_EOI_EXIT,	/* KVM_EXIT_IOAPIC_EOI is due */
 	X86_REQ_LOAD_EOI_BITMAP,
-	X86_REQ_MIGRATED,		/* runs on another CPU: TSC offset */
 	X86_REQ_STEAL_UPDATE,
 	X86_REQ_MSR_FILTER,		/* ops->set_msr_filter() is due */
 };

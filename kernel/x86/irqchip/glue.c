@@ -7,6 +7,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "../trace.h"
 #include "ioapic.h"
 #include "lapic.h"
 #include "pic.h"
@@ -107,6 +108,7 @@ int kvm_arch_msi_deliver(struct kvm *kvm, u64 address, u32 data)
 		return -1;
 	if (vm->x2apic_format && address >> 32 & 0xff)
 		return -1;
+	trace_kvm_msi_set_irq(address, data);
 	lapic_msi_decode(address, data, vm->x2apic_format, &irq);
 	return x86_apic_deliver(vm, NULL, &irq);
 }

@@ -3,6 +3,7 @@
 
 #include <linux/slab.h>
 
+#include "../trace.h"
 #include "ioapic.h"
 #include "lapic.h"
 #include "pit.h"
@@ -65,6 +66,8 @@ int x86_ioapic_set(struct ioapic *ioapic, enum kvm_irq_source source,
 	else
 		ioapic->sources[pin] &= ~BIT(source);
 	ret = ioapic_logic_set_line(&ioapic->logic, pin, ioapic->sources[pin]);
+	if (level)
+		trace_kvm_ioapic_set_irq(ioapic->logic.rte[pin], pin, !ret);
 	spin_unlock_irqrestore(&ioapic->lock, flags);
 	return ret;
 }

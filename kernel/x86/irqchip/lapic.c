@@ -5,6 +5,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "../trace.h"
 #include "ioapic.h"
 #include "lapic.h"
 
@@ -80,6 +81,8 @@ bool lapic_accept(struct x86_vcpu *v, const struct apic_irq *irq)
 	struct lapic *apic = v->lapic;
 	bool taken;
 
+	trace_kvm_apic_accept_irq(v->vcpu.vcpu_id, irq->mode, irq->level_trig,
+				  irq->vector);
 	switch (irq->mode) {
 	case LAPIC_MODE_FIXED:
 	case LAPIC_MODE_LOWEST:
@@ -114,6 +117,7 @@ static void end_of_interrupt(struct lapic *apic)
 	int vector = lapic_logic_eoi(&apic->logic, &level);
 
 	look_again(v);
+	trace_kvm_eoi(v->vcpu.vcpu_id, vector);
 	if (vector < 0)
 		return;
 	if (vm->irqchip == X86_IRQCHIP_KERNEL) {
@@ -129,6 +133,7 @@ static void send_ipi(struct lapic *apic)
 	struct apic_irq irq;
 
 	lapic_icr_decode(&apic->logic, &irq);
+	trace_kvm_apic_ipi(lapic_get(&apic->logic, LAPIC_ICR), irq.dest);
 	x86_apic_deliver(to_x86_vm(apic->v->vcpu.kvm), apic->v, &irq);
 }
 
@@ -176,6 +181,7 @@ static void do_actions(struct lapic *apic, u32 actions)
 
 static void write_reg(struct lapic *apic, u32 reg, u32 value)
 {
+	trace_kvm_apic(true, reg, value);
 	/* A new divider applies to the time left, so read that first. */
 	if (reg == LAPIC_TDCR)
 		lapic_put(&apic->logic, LAPIC_TMCCT, lapic_timer_read(apic));
@@ -221,6 +227,7 @@ static int lapic_mmio_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev,
 		return 0;	/* registers are the first word of 16 bytes */
 	word = lapic_logic_read(&apic->logic, offset & ~0xf,
 				current_count(apic, offset & ~0xf));
+	trace_kvm_apic(false, offset & ~0xf, word);
 	memcpy(val, (u8 *)&word + (offset & 0xf), len);
 	return 0;
 }
@@ -251,13 +258,15 @@ const struct kvm_io_device_ops lapic_mmio_ops = {
 int x86_lapic_msr_read(struct x86_vcpu *v, u32 index, u64 *data)
 {
 	struct lapic *apic = v->lapic;
+	u32 reg = (index - X2APIC_MSR_BASE) << 4;
 
 	if (!apic)
 		return 1;
-	return lapic_logic_msr_read(&apic->logic, index,
-				    current_count(apic,
-						  (index - X2APIC_MSR_BASE) << 4),
-				    data);
+	if (lapic_logic_msr_read(&apic->logic, index, current_count(apic, reg),
+				 data))
+		return 1;
+	trace_kvm_apic(false, reg, *data);
+	return 0;
 }
 
 int x86_lapic_msr_write(struct x86_vcpu *v, u32 index, u64 data)
@@ -273,6 +282,7 @@ int x86_lapic_msr_write(struct x86_vcpu *v, u32 index, u64 data)
 		apic->logic.has_deadline = has_deadline_mode(v);
 	if (lapic_logic_msr_write(&apic->logic, index, data, &actions))
 		return 1;
+	trace_kvm_apic(true, reg, data);
 	do_actions(apic, actions);
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <linux/slab.h>
 
+#include "../trace.h"
 #include "lapic.h"
 #include "pic.h"
 #include "pit.h"
@@ -67,6 +68,8 @@ int x86_pic_set(struct pic *pic, enum kvm_irq_source source, unsigned int pin,
 	else
 		pic->sources[pin] &= ~BIT(source);
 	ret = pic_logic_set_line(&pic->logic, pin, pic->sources[pin]);
+	trace_kvm_pic_set_irq(&pic->logic.chip[pin / 8], pin / 8, pin % 8,
+			      !ret);
 	pic_unlock(pic, flags, &o);
 	return ret;
 }

@@ -11,6 +11,7 @@
 #include <linux/sched/signal.h>
 
 #include "../../memslot.h"
+#include "../trace.h"
 #include "npt.h"
 
 /* #NPF error code, APM vol. 2 15.25.6; the rest as in #PF. */
@@ -317,6 +318,7 @@ int x86_npt_fault(struct x86_vcpu *v, gpa_t gpa, u64 error_code)
 	};
 	int ret;
 
+	trace_kvm_page_fault(v, gpa, error_code);
 	if (error_code & NPF_RSVD) {
 		kvm_vm_bug(kvm, "reserved bit set in a nested page table");
 		return -EIO;

@@ -9,6 +9,7 @@
 #include <asm/spec-ctrl.h>
 
 #include "../../hostwork.h"
+#include "../trace.h"
 #include "svm.h"
 
 #define ALL_CLEAN	((1U << NR_CLEAN) - 1)
@@ -249,9 +250,13 @@ void svm_run(struct x86_vcpu *v)
 	struct vmcb_control *c = &svm->vmcb->control;
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
 	bool paranoid = READ_ONCE(x86_paranoid);
+	bool immediate_exit = false;
 
-	if (unlikely(svm->nmi_singlestep) && c->event_inj & EVENT_VALID)
+	if (unlikely(svm->nmi_singlestep) && c->event_inj & EVENT_VALID) {
 		postpone_singlestep(svm);
+		immediate_exit = true;
+	}
+	trace_kvm_entry(v, immediate_exit);
 	load_registers(svm);
 	if (paranoid)
 		paranoid_check(svm);
@@ -268,5 +273,7 @@ void svm_run(struct x86_vcpu *v)
 	c->event_inj = 0;
 	memcpy(svm->shadow, svm->vmcb, sizeof(*svm->shadow));
 	store_registers(svm);
+	trace_kvm_exit(v, KVM_ISA_SVM, c->exit_code, c->exit_info_1,
+		       c->exit_info_2, c->exit_int_info, c->exit_int_info_err);
 	svm_complete_events(svm);
 }
