@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Unmodified tools on our tracepoints: perf kvm stat, trace-cmd."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.module
+
+GUESTS = 5
+# Exits of one run of the guest that depend on nothing else.
+EXACT = {"cpuid": 1, "msr": 3, "hypercall": 1, "cr0_sel_write": 1, "io": 6}
+
+
+def exits_by_reason(report: str) -> dict[str, int]:
+    """First two columns of perf's table."""
+    rows = re.findall(r"^ +([a-z][\w ]*?) +(\d+) +[\d.]+% +[\d.]+%", report, re.MULTILINE)
+    return {name: int(count) for name, count in rows}
+
+
+@pytest.fixture
+def recording(l1_tree, traceguest):
+    l1_tree.check(f"cd /tmp && perf kvm stat record -o /tmp/kvm.data {traceguest} {GUESTS} "
+                  "</dev/null", timeout=120)
+    return l1_tree
+
+
+def test_perf_kvm_stat_shows_exits_by_reason(recording):
+    report = recording.check("perf kvm -i /tmp/kvm.data stat report 2>&1", timeout=60)
+    found = exits_by_reason(report)
+    # The last exit of each guest, to user space for good, is followed by no entry.
+    expected = {name: count * GUESTS for name, count in EXACT.items()}
+    expected["io"] -= GUESTS
+    assert {name: found.get(name) for name in expected} == expected, report
+    assert found["npf"] > 2 * GUESTS and found["hlt"] >= GUESTS, report
+
+
+def test_perf_kvm_stat_shows_ports_and_mmio(recording):
+    ports = recording.check("perf kvm -i /tmp/kvm.data stat report --event=ioport 2>&1")
+    assert re.search(rf"^ +0x80:POUT +{GUESTS} ", ports, re.MULTILINE), ports
+    mmio = recording.check("perf kvm -i /tmp/kvm.data stat report --event=mmio 2>&1")
+    assert re.search(rf"^ +0xd0000000:W +{GUESTS} ", mmio, re.MULTILINE), mmio
+    assert re.search(rf"^ +0xd0000004:R +{GUESTS} ", mmio, re.MULTILINE), mmio
+
+
+def test_perf_kvm_stat_live(l1_tree, traceguest):
+    out = l1_tree.check(f"""
+        {traceguest} 100000 </dev/null & guest=$!
+        timeout -s INT 15 perf kvm stat live -a -d 1 </dev/null >/tmp/live 2>&1
+        kill $guest; wait $guest; cat /tmp/live""", timeout=120)
+    assert exits_by_reason(out).keys() >= {"cpuid", "msr", "io", "npf"}, out
+
+
+def test_trace_cmd_with_its_kvm_plugin(l1_tree, traceguest):
+    out = l1_tree.check(f"""
+        cd /tmp && trace-cmd record -q -e kvm -o /tmp/kvm.dat {traceguest} </dev/null >&2
+        trace-cmd report -i /tmp/kvm.dat""", timeout=120)
+    assert re.search(r"kvm_exit: +(vcpu 0 )?reason cpuid rip 0x1007", out), out[-3000:]
+    assert re.search(r"kvm_emulate_insn: .*c7 05 00 00 00 d0", out), out[-3000:]
+    assert "[FAILED TO PARSE]" not in out

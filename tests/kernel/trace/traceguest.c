@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* traceguest [N]: run the guest of payload.S N times (once); exits with 0. */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <unikvm/kvm.h>
+
+#define BASE	0x1000
+#define GDT	0x2000
+#define IDT	0x3000
+#define RAM	0x10000
+#define CODE	0x00cf9b000000ffffULL
+#define DATA	0x00cf93000000ffffULL
+
+extern const uint8_t payload[], payload_end[];
+extern const uint32_t handlers[][2];
+
+static int call(int fd, unsigned long request, const char *name, void *arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	if (ret < 0) {
+		perror(name);
+		exit(1);
+	}
+	return ret;
+}
+#define CALL(fd, request, arg)	call(fd, request, #request, (void *)(arg))
+
+static void fill_memory(uint8_t *ram)
+{
+	const uint64_t gdt[] = { 0, CODE, DATA };
+	int i;
+
+	memcpy(ram + BASE, payload, payload_end - payload);
+	memcpy(ram + GDT, gdt, sizeof(gdt));
+	for (i = 0; handlers[i][0]; i++) {
+		uint32_t to = handlers[i][1];
+		uint64_t gate = (to & 0xffff) | 8 << 16 | 0x8e0000000000ULL |
+				(uint64_t)(to >> 16) << 48;
+
+		memcpy(ram + IDT + 8 * handlers[i][0], &gate, sizeof(gate));
+	}
+}
+
+static void set_registers(int vcpu)
+{
+	struct kvm_segment code = { .limit = ~0U, .selector = 8, .type = 11,
+		.present = 1, .db = 1, .s = 1, .g = 1 };
+	struct kvm_segment data = code;
+	struct kvm_regs regs = { .rip = BASE, .rsp = 0x8000, .rflags = 2 };
+	struct kvm_sregs sregs;
+
+	data.selector = 16;
+	data.type = 3;
+	CALL(vcpu, KVM_GET_SREGS, &sregs);
+	sregs.cs = code;
+	sregs.ds = sregs.es = sregs.ss = sregs.fs = sregs.gs = data;
+	sregs.gdt.base = GDT;
+	sregs.gdt.limit = 23;
+	sregs.idt.base = IDT;
+	sregs.idt.limit = 0x7ff;
+	sregs.cr0 = 0x11;
+	CALL(vcpu, KVM_SET_SREGS, &sregs);
+	CALL(vcpu, KVM_SET_REGS, &regs);
+}
+
+static void raise_interrupts(int vm)
+{
+	struct kvm_irq_level line = { .irq = 5, .level = 1 };
+	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = 0x46 };
+
+	CALL(vm, KVM_IRQ_LINE, &line);
+	line.level = 0;
+	CALL(vm, KVM_IRQ_LINE, &line);
+	CALL(vm, KVM_SIGNAL_MSI, &msi);
+}
+
+/* 1: go on; 0: the guest is done */
+static int handle_exit(int vm, struct kvm_run *run)
+{
+	uint8_t *io = (uint8_t *)run + run->io.data_offset;
+	uint32_t answer = 0x55667788;
+
+	if (run->exit_reason == KVM_EXIT_MMIO) {
+		if (!run->mmio.is_write)
+			memcpy(run->mmio.data, &answer, sizeof(answer));
+		return 1;
+	}
+	if (run->exit_reason != KVM_EXIT_IO) {
+		fprintf(stderr, "exit reason %u\n", run->exit_reason);
+		exit(1);
+	}
+	if (run->io.direction == KVM_EXIT_IO_IN)
+		*io = 0xa5;
+	else if (run->io.port == 0x82)
+		raise_interrupts(vm);
+	return run->io.port != 0xf0;
+}
+
+static void run_guest(int kvm)
+{
+	int vm = CALL(kvm, KVM_CREATE_VM, 0), vcpu, size;
+	struct kvm_userspace_memory_region slot = { .memory_size = RAM };
+	struct kvm_run *run;
+	uint8_t *ram;
+
+	CALL(vm, KVM_SET_TSS_ADDR, 0xfffbd000);
+	CALL(vm, KVM_CREATE_IRQCHIP, 0);
+	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	slot.userspace_addr = (uintptr_t)ram;
+	CALL(vm, KVM_SET_USER_MEMORY_REGION, &slot);
+	fill_memory(ram);
+	vcpu = CALL(vm, KVM_CREATE_VCPU, 0);
+	size = CALL(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	set_registers(vcpu);
+	do {
+		CALL(vcpu, KVM_RUN, 0);
+	} while (handle_exit(vm, run));
+	munmap(run, size);
+	munmap(ram, RAM);
+	close(vcpu);
+	close(vm);
+}
+
+int main(int argc, char **argv)
+{
+	int n = argc > 1 ? atoi(argv[1]) : 1;
+	int kvm = open("/dev/kvm", O_RDWR);
+
+	while (n--)
+		run_guest(kvm);
+	return 0;
+}
