@@ -59,18 +59,45 @@ enum kvm_vcpu_mode {
 	EXITING_GUEST_MODE,
 };
 
-/* ---- counters, one u64 each; shown in debugfs and by the binary stats fd --- */
+/* ---- statistics: for debugfs and the stats file alike, see stats.c ---- */
 
-/* X(name): field of struct kvm_vcpu_stats, in the order they are shown */
+/* X(name, kind) in the order they are shown; the names are KVM's. */
+#define KVM_VM_STATS(X)							\
+	X(remote_tlb_flush, COUNTER)					\
+	X(remote_tlb_flush_requests, COUNTER)				\
+	X(pages_4k, INSTANT) X(pages_2m, INSTANT) X(pages_1g, INSTANT)
+
+/* Nothing polls, so what counts polls stays 0. */
 #define KVM_VCPU_STATS(X)						\
-	X(exits) X(io_exits) X(mmio_exits) X(irq_exits)			\
-	X(irq_window_exits) X(nmi_window_exits) X(halt_exits)		\
-	X(signal_exits) X(request_irq_exits) X(hypercalls)		\
-	X(insn_emulation) X(insn_emulation_fail) X(irq_injections)	\
-	X(nmi_injections) X(tlb_flush) X(invlpg) X(pf_taken) X(pf_fixed)\
-	X(halt_wakeup) X(host_state_reload) X(cpuid_exits) X(msr_exits)
+	X(halt_successful_poll, COUNTER) X(halt_attempted_poll, COUNTER)\
+	X(halt_poll_invalid, COUNTER) X(halt_wakeup, COUNTER)		\
+	X(halt_poll_success_ns, NS) X(halt_poll_fail_ns, NS)		\
+	X(halt_wait_ns, NS) X(halt_poll_success_hist, HIST)		\
+	X(halt_poll_fail_hist, HIST) X(halt_wait_hist, HIST)		\
+	X(blocking, BOOL)						\
+	X(exits, COUNTER) X(io_exits, COUNTER) X(mmio_exits, COUNTER)	\
+	X(irq_exits, COUNTER) X(irq_window_exits, COUNTER)		\
+	X(nmi_window_exits, COUNTER) X(halt_exits, COUNTER)		\
+	X(signal_exits, COUNTER) X(request_irq_exits, COUNTER)		\
+	X(hypercalls, COUNTER) X(insn_emulation, COUNTER)		\
+	X(insn_emulation_fail, COUNTER) X(irq_injections, COUNTER)	\
+	X(nmi_injections, COUNTER) X(tlb_flush, COUNTER)		\
+	X(invlpg, COUNTER) X(pf_taken, COUNTER) X(pf_fixed, COUNTER)	\
+	X(host_state_reload, COUNTER) X(cpuid_exits, COUNTER)		\
+	X(msr_exits, COUNTER)
 
-#define X(name) u64 name;
+#define KVM_STAT_BUCKETS	32	/* of a histogram: by power of two */
+#define KVM_STAT_DIM_COUNTER
+#define KVM_STAT_DIM_INSTANT
+#define KVM_STAT_DIM_NS
+#define KVM_STAT_DIM_BOOL
+#define KVM_STAT_DIM_HIST	[KVM_STAT_BUCKETS]
+
+#define X(name, kind) u64 name KVM_STAT_DIM_##kind;
+struct kvm_vm_stats {
+	KVM_VM_STATS(X)
+};
+
 struct kvm_vcpu_stats {
 	KVM_VCPU_STATS(X)
 };
@@ -160,6 +187,8 @@ struct kvm {
 	struct kvm_memslots __rcu *memslots;
 	struct xarray slots_by_id;	/* slots_lock */
 	struct list_head vm_list;
+	struct kvm_vm_stats stat;	/* mmu_lock */
+	pid_t creator;
 	bool dead;			/* our own bug hit this VM: run no more */
 
 	/* Second-level page tables and invalidation, see docs/locking.md. */
@@ -210,6 +239,7 @@ struct kvm_vcpu {
 	struct kvm_run *run;		/* shared with user space */
 	void *pio_page;			/* page KVM_PIO_PAGE_OFFSET of it */
 	struct preempt_notifier preempt_notifier;
+	bool sampled;			/* an interrupt now is the guest's, perf.c */
 	bool preempted;
 	bool scheduled_out;
 	struct pid __rcu *pid;		/* of the thread that last ran it */
@@ -227,8 +257,11 @@ int kvm_front_init(struct module *vendor);
 void kvm_front_exit(void);
 bool kvm_hardware_on(void);	/* irqs off: is virtualisation on here? */
 int kvm_hardware_wait(void);	/* it was not: 1 to try again, or -errno */
-/* Kick every vCPU out of guest mode and wait until it left (mmu, slots). */
-void kvm_kick_all_vcpus(struct kvm *kvm, unsigned int req);
+/*
+ * Kick every vCPU out of guest mode and wait until it left (mmu, slots). True
+ * if one was in it.
+ */
+bool kvm_kick_all_vcpus(struct kvm *kvm, unsigned int req);
 
 /* vm.c */
 long kvm_vm_create(unsigned long type);
@@ -407,6 +440,7 @@ void kvm_arch_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
 void kvm_arch_vcpu_put(struct kvm_vcpu *vcpu);
 bool kvm_arch_vcpu_runnable(struct kvm_vcpu *vcpu);
 bool kvm_arch_vcpu_in_kernel(struct kvm_vcpu *vcpu);
+unsigned long kvm_arch_vcpu_exit_ip(struct kvm_vcpu *vcpu);
 
 /* Second-level page tables. mmu_lock is held for writing. */
 bool kvm_arch_mmu_unmap(struct kvm *kvm, gfn_t start, gfn_t end);

@@ -167,9 +167,10 @@ static void kick_ipi(void *unused)
  * Make request req of every vCPU and wait until those in guest mode have
  * left it: after the return none runs on state from before the request.
  */
-void kvm_kick_all_vcpus(struct kvm *kvm, unsigned int req)
+bool kvm_kick_all_vcpus(struct kvm *kvm, unsigned int req)
 {
 	struct kvm_vcpu *vcpu;
+	bool kicked = false;
 	unsigned long i;
 	int me, cpu;
 
@@ -186,11 +187,13 @@ void kvm_kick_all_vcpus(struct kvm *kvm, unsigned int req)
 		smp_mb();
 		if (READ_ONCE(vcpu->mode) == OUTSIDE_GUEST_MODE)
 			continue;
+		kicked = true;
 		cpu = READ_ONCE(vcpu->cpu);
 		if (cpu >= 0 && cpu != me && cpu_online(cpu))
 			smp_call_function_single(cpu, kick_ipi, NULL, 1);
 	}
 	put_cpu();
+	return kicked;
 }
 EXPORT_SYMBOL_GPL(kvm_kick_all_vcpus);
 
@@ -245,8 +248,9 @@ int kvm_front_init(struct module *vendor)
 	register_reboot_notifier(&kvm_reboot_notifier);
 	register_syscore(&kvm_syscore);
 	preempt_notifier_inc();
+	kvm_perf_register();
 	kvm_debugfs_root = debugfs_create_dir("kvm", NULL);
-	kvm_debugfs_init_totals();
+	kvm_stats_init_totals();
 
 	kvm_chardev_ops.owner = vendor;
 	kvm_set_file_owner(vendor);
@@ -258,6 +262,7 @@ int kvm_front_init(struct module *vendor)
 	return 0;
 
 out_undo:
+	kvm_perf_unregister();
 	preempt_notifier_dec();
 	debugfs_remove_recursive(kvm_debugfs_root);
 	unregister_syscore(&kvm_syscore);
@@ -272,6 +277,7 @@ EXPORT_SYMBOL_GPL(kvm_front_init);
 void kvm_front_exit(void)
 {
 	misc_deregister(&kvm_dev);
+	kvm_perf_unregister();
 	preempt_notifier_dec();
 	debugfs_remove_recursive(kvm_debugfs_root);
 	unregister_syscore(&kvm_syscore);

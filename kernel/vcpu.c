@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* vCPU objects: creation, the shared mapping, load and put, block and kick. */
-#include <linux/debugfs.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -83,11 +82,23 @@ static bool must_wake(struct kvm_vcpu *vcpu)
 	       signal_pending(current);
 }
 
+static void count_wait(struct kvm_vcpu *vcpu, u64 ns)
+{
+	unsigned int bucket = min_t(unsigned int, fls64(ns),
+				    KVM_STAT_BUCKETS - 1);
+
+	vcpu->stat.halt_wakeup++;
+	vcpu->stat.halt_wait_ns += ns;
+	vcpu->stat.halt_wait_hist[bucket]++;
+}
+
 void kvm_vcpu_block(struct kvm_vcpu *vcpu)
 {
 	ktime_t start = ktime_get();
 	bool waited = false;
+	u64 ns;
 
+	vcpu->stat.blocking = 1;
 	prepare_to_rcuwait(&vcpu->wait);
 	for (;;) {
 		/* Before the look: a waker that we miss sees us and wakes. */
@@ -98,10 +109,11 @@ void kvm_vcpu_block(struct kvm_vcpu *vcpu)
 		schedule();
 	}
 	finish_rcuwait(&vcpu->wait);
+	vcpu->stat.blocking = 0;
+	ns = ktime_to_ns(ktime_sub(ktime_get(), start));
 	if (waited)
-		vcpu->stat.halt_wakeup++;
-	trace_kvm_vcpu_wakeup(ktime_to_ns(ktime_sub(ktime_get(), start)),
-			      waited, true);
+		count_wait(vcpu, ns);
+	trace_kvm_vcpu_wakeup(ns, waited, true);
 }
 EXPORT_SYMBOL_GPL(kvm_vcpu_block);
 
@@ -265,7 +277,7 @@ int kvm_vcpu_create(struct kvm *kvm, u32 id)
 	if (ret < 0)
 		goto out_destroy;
 	kvm_arch_vcpu_postcreate(vcpu);
-	kvm_debugfs_vcpu_create(vcpu);
+	kvm_stats_vcpu_add(vcpu);
 	return ret;
 
 out_destroy:
@@ -341,6 +353,8 @@ static long vcpu_ioctl_locked(struct kvm_vcpu *vcpu, unsigned int cmd,
 		ret = kvm_arch_vcpu_run(vcpu);
 		trace_kvm_userspace_exit(vcpu->run->exit_reason, ret);
 		return ret;
+	case KVM_GET_STATS_FD:
+		return kvm_stats_file_create(vcpu->kvm, vcpu);
 	case KVM_SET_SIGNAL_MASK:
 		return set_signal_mask(vcpu, (void __user *)arg);
 	default:

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* VM objects: creation, lifetime, the VM file and its ioctls. */
 #include <linux/anon_inodes.h>
-#include <linux/debugfs.h>
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
@@ -10,45 +9,6 @@
 #include <linux/uaccess.h>
 
 #include "main.h"
-
-static DEFINE_MUTEX(vm_list_lock);
-static LIST_HEAD(vm_list);
-static struct kvm_vcpu_stats gone_stats;	/* of vCPUs already freed */
-
-/* ---- counters over everything ---- */
-
-static u64 stat_at(struct kvm_vcpu *vcpu, size_t offset)
-{
-	return READ_ONCE(*(u64 *)((char *)&vcpu->stat + offset));
-}
-
-u64 kvm_stat_total(size_t offset)
-{
-	struct kvm_vcpu *vcpu;
-	struct kvm *kvm;
-	unsigned long i;
-	u64 sum;
-
-	mutex_lock(&vm_list_lock);
-	sum = *(u64 *)((char *)&gone_stats + offset);
-	list_for_each_entry(kvm, &vm_list, vm_list)
-		kvm_for_each_vcpu(i, vcpu, kvm)
-			sum += stat_at(vcpu, offset);
-	mutex_unlock(&vm_list_lock);
-	return sum;
-}
-
-static void stats_retire(struct kvm *kvm)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	size_t off;
-
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		for (off = 0; off < sizeof(gone_stats); off += sizeof(u64))
-			*(u64 *)((char *)&gone_stats + off) +=
-				stat_at(vcpu, off);
-}
 
 /* ---- lifetime ---- */
 
@@ -62,6 +22,7 @@ static struct kvm *kvm_alloc(unsigned long type)
 
 	mmgrab(current->mm);
 	kvm->mm = current->mm;
+	kvm->creator = task_pid_nr(current);
 	refcount_set(&kvm->users, 1);
 	mutex_init(&kvm->lock);
 	mutex_init(&kvm->slots_lock);
@@ -129,11 +90,7 @@ static void kvm_free(struct kvm *kvm)
 {
 	struct mm_struct *mm = kvm->mm;
 
-	mutex_lock(&vm_list_lock);
-	list_del(&kvm->vm_list);
-	stats_retire(kvm);
-	mutex_unlock(&vm_list_lock);
-	debugfs_remove_recursive(kvm->debugfs);
+	kvm_stats_vm_remove(kvm);
 
 	kvm_arch_vm_pre_destroy(kvm);
 	kvm_notifier_unregister(kvm);
@@ -224,6 +181,7 @@ int kvm_check_extension(struct kvm *kvm, long cap)
 	case KVM_CAP_COALESCED_PIO:
 	case KVM_CAP_SYNC_MMU:
 	case KVM_CAP_IMMEDIATE_EXIT:
+	case KVM_CAP_BINARY_STATS_FD:
 		return 1;
 	case KVM_CAP_COALESCED_MMIO:
 		return KVM_COALESCED_MMIO_PAGE_OFFSET;
@@ -358,6 +316,8 @@ static long kvm_vm_ioctl(struct file *filp, unsigned int cmd,
 		return vm_ioctl_irq_line(kvm, argp, false);
 	case KVM_IRQ_LINE_STATUS:
 		return vm_ioctl_irq_line(kvm, argp, true);
+	case KVM_GET_STATS_FD:
+		return kvm_stats_file_create(kvm, NULL);
 	case KVM_SET_GSI_ROUTING:
 		return vm_ioctl_routing(kvm, argp);
 	default:
@@ -385,6 +345,7 @@ void kvm_set_file_owner(struct module *owner)
 {
 	kvm_vm_fops.owner = owner;
 	kvm_vcpu_fops.owner = owner;
+	kvm_stats_fops.owner = owner;
 }
 
 /* KVM_CREATE_VM: returns a new file descriptor. */
@@ -402,17 +363,13 @@ long kvm_vm_create(unsigned long type)
 		put_unused_fd(fd);
 		return PTR_ERR(kvm);
 	}
-	mutex_lock(&vm_list_lock);
-	list_add(&kvm->vm_list, &vm_list);
-	mutex_unlock(&vm_list_lock);
-
+	kvm_stats_vm_add(kvm);
 	file = anon_inode_getfile("kvm-vm", &kvm_vm_fops, kvm, O_RDWR);
 	if (IS_ERR(file)) {
 		put_unused_fd(fd);
 		kvm_put(kvm);
 		return PTR_ERR(file);
 	}
-	kvm_debugfs_vm_create(kvm);
 	fd_install(fd, file);
 	return fd;
 }

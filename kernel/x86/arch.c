@@ -473,6 +473,11 @@ void kvm_arch_vcpu_put(struct kvm_vcpu *vcpu)
 	x86_ops->vcpu_put(v);
 }
 
+unsigned long kvm_arch_vcpu_exit_ip(struct kvm_vcpu *vcpu)
+{
+	return x86_ops->get_exit_rip(to_x86(vcpu));
+}
+
 bool kvm_arch_vcpu_in_kernel(struct kvm_vcpu *vcpu)
 {
 	return x86_ops->get_cpl(to_x86(vcpu)) == 0;

@@ -2,6 +2,7 @@
 /* Model-specific registers: what guest and user space read and write. */
 #include <linux/bits.h>
 #include <linux/export.h>
+#include <linux/moduleparam.h>
 
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
@@ -436,6 +437,25 @@ static int vendor_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
 
 /* ---- all of them ---- */
 
+static bool ignore_msrs;
+module_param(ignore_msrs, bool, 0644);
+MODULE_PARM_DESC(ignore_msrs, "Unknown MSRs read as 0 and swallow writes");
+
+static bool report_ignored_msrs = true;
+module_param(report_ignored_msrs, bool, 0644);
+MODULE_PARM_DESC(report_ignored_msrs, "Log such accesses");
+
+/* The answer of the last one asked, unless the administrator knows better. */
+static int last_answer(int ret, u32 index, const char *access)
+{
+	if (ret != MSR_UNKNOWN || !READ_ONCE(ignore_msrs))
+		return ret;
+	if (READ_ONCE(report_ignored_msrs))
+		pr_info_ratelimited("kvm: %s of unknown MSR %#x ignored\n",
+				    access, index);
+	return MSR_OK;
+}
+
 int x86_msr_read(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 {
 	u64 *stored;
@@ -453,7 +473,8 @@ int x86_msr_read(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 		*data = *stored;
 		return MSR_OK;
 	}
-	return vendor_get(v, index, data, host);
+	*data = 0;
+	return last_answer(vendor_get(v, index, data, host), index, "read");
 }
 
 int x86_msr_write(struct x86_vcpu *v, u32 index, u64 data, bool host)
@@ -469,7 +490,7 @@ int x86_msr_write(struct x86_vcpu *v, u32 index, u64 data, bool host)
 		return x86_mce_msr_set(v, index, data, host);
 	if (memory_type_msr(v, index))
 		return memory_type_set(v, index, data, host);
-	return vendor_set(v, index, data, host);
+	return last_answer(vendor_set(v, index, data, host), index, "write");
 }
 
 /* What x86_get_msr() and x86_set_msr() promise the run loop. */

@@ -427,11 +427,13 @@ static void leave_guest(struct x86_vcpu *v)
 	smp_wmb();
 	x86_ops->handle_exit_irqoff(v);
 	/* The tick that ended the guest's slice is charged to the guest. */
+	WRITE_ONCE(v->vcpu.sampled, true);
 	local_irq_enable();
 	/* STI takes effect after one more instruction: not the CLI. */
 	v->vcpu.stat.exits++;
 	barrier();
 	local_irq_disable();
+	WRITE_ONCE(v->vcpu.sampled, false);
 	guest_timing_exit();
 	local_irq_enable();
 	preempt_enable();

@@ -294,7 +294,9 @@ struct x86_ops {
 	void (*set_gdt)(struct x86_vcpu *v, const struct kvm_dtable *dt);
 	void (*get_idt)(struct x86_vcpu *v, struct kvm_dtable *dt);
 	void (*set_idt)(struct x86_vcpu *v, const struct kvm_dtable *dt);
-	u8 (*get_cpl)(struct x86_vcpu *v);
+	u8 (*get_cpl)(struct x86_vcpu *v);	/* any context */
+	/* NMI context: RIP of the last exit, before run() put it in v->rip */
+	u64 (*get_exit_rip)(struct x86_vcpu *v);
 	/* The common code has checked the value and stored it in v->crN. */
 	void (*cr0_changed)(struct x86_vcpu *v);
 	void (*cr3_changed)(struct x86_vcpu *v);

@@ -497,6 +497,49 @@ KVM_ABI_SIZE(struct kvm_device_attr, 24);
 #define KVM_CAP_DISABLE_QUIRKS2			213
 #define KVM_CAP_X86_TRIPLE_FAULT_EVENT		218
 
+/* The file of KVM_GET_STATS_FD: this, then an id, descriptors and values. */
+struct kvm_stats_header {
+	__u32 flags;
+	__u32 name_size;	/* bytes, of the id and of each name */
+	__u32 num_desc;
+	__u32 id_offset;	/* bytes from the start of the file */
+	__u32 desc_offset;
+	__u32 data_offset;
+};
+
+#define KVM_STATS_TYPE_SHIFT		0
+#define KVM_STATS_TYPE_MASK		(0xF << KVM_STATS_TYPE_SHIFT)
+#define KVM_STATS_TYPE_CUMULATIVE	(0x0 << KVM_STATS_TYPE_SHIFT)
+#define KVM_STATS_TYPE_INSTANT		(0x1 << KVM_STATS_TYPE_SHIFT)
+#define KVM_STATS_TYPE_PEAK		(0x2 << KVM_STATS_TYPE_SHIFT)
+#define KVM_STATS_TYPE_LINEAR_HIST	(0x3 << KVM_STATS_TYPE_SHIFT)
+#define KVM_STATS_TYPE_LOG_HIST		(0x4 << KVM_STATS_TYPE_SHIFT)
+#define KVM_STATS_TYPE_MAX		KVM_STATS_TYPE_LOG_HIST
+
+#define KVM_STATS_UNIT_SHIFT		4
+#define KVM_STATS_UNIT_MASK		(0xF << KVM_STATS_UNIT_SHIFT)
+#define KVM_STATS_UNIT_NONE		(0x0 << KVM_STATS_UNIT_SHIFT)
+#define KVM_STATS_UNIT_BYTES		(0x1 << KVM_STATS_UNIT_SHIFT)
+#define KVM_STATS_UNIT_SECONDS		(0x2 << KVM_STATS_UNIT_SHIFT)
+#define KVM_STATS_UNIT_CYCLES		(0x3 << KVM_STATS_UNIT_SHIFT)
+#define KVM_STATS_UNIT_BOOLEAN		(0x4 << KVM_STATS_UNIT_SHIFT)
+#define KVM_STATS_UNIT_MAX		KVM_STATS_UNIT_BOOLEAN
+
+#define KVM_STATS_BASE_SHIFT		8
+#define KVM_STATS_BASE_MASK		(0xF << KVM_STATS_BASE_SHIFT)
+#define KVM_STATS_BASE_POW10		(0x0 << KVM_STATS_BASE_SHIFT)
+#define KVM_STATS_BASE_POW2		(0x1 << KVM_STATS_BASE_SHIFT)
+#define KVM_STATS_BASE_MAX		KVM_STATS_BASE_POW2
+
+struct kvm_stats_desc {
+	__u32 flags;		/* type, unit and base of the exponent */
+	__s16 exponent;
+	__u16 size;		/* values of 8 bytes */
+	__u32 offset;		/* bytes from data_offset */
+	__u32 bucket_size;	/* of a linear histogram */
+	char name[];		/* name_size */
+};
+
 /* Requests on /dev/kvm */
 #define KVM_GET_API_VERSION		_IO(KVMIO, 0x00)
 #define KVM_CREATE_VM			_IO(KVMIO, 0x01)

@@ -60,14 +60,19 @@ struct page *npt_pool_take(struct npt *npt)
 }
 
 /* Free a table that the processor no longer sees, and all below it. */
-static void table_free(struct page *page, int level)
+static void table_free(struct npt *npt, struct page *page, int level)
 {
 	u64 *table = page_address(page);
 	int i;
 
-	for (i = 0; level > 1 && i < 512; i++)
-		if (table[i] & NPT_P && !npt_is_leaf(table[i], level))
-			table_free(npt_entry_page(table[i]), level - 1);
+	for (i = 0; i < 512; i++) {
+		if (!(table[i] & NPT_P))
+			continue;
+		if (npt_is_leaf(table[i], level))
+			npt_count(npt, level, -1);
+		else
+			table_free(npt, npt_entry_page(table[i]), level - 1);
+	}
 	__free_page(page);
 }
 
@@ -81,7 +86,7 @@ void npt_free_pending(struct npt *npt)
 
 		list_del(&page->lru);
 		set_page_private(page, 0);
-		table_free(page, level);
+		table_free(npt, page, level);
 	}
 }
 
@@ -91,8 +96,10 @@ void npt_remove(struct npt *npt, u64 *entry, int level)
 	struct page *page;
 
 	WRITE_ONCE(npt->removed_gen, npt->removed_gen + 1);
-	if (npt_is_leaf(old, level))
+	if (npt_is_leaf(old, level)) {
+		npt_count(npt, level, -1);
 		return;
+	}
 	page = npt_entry_page(old);
 	set_page_private(page, level - 1);
 	list_add(&page->lru, &npt->pending);
@@ -127,6 +134,7 @@ int x86_npt_vm_init(struct x86_vm *vm)
 		kfree(npt);
 		return -ENOMEM;
 	}
+	npt->kvm = &vm->kvm;
 	npt->levels = host_levels();
 	npt->removed_gen = npt->flushed_gen = 1;
 	spin_lock_init(&npt->pool_lock);
@@ -147,7 +155,7 @@ void x86_npt_vm_destroy(struct x86_vm *vm)
 	npt_free_pending(npt);
 	while ((page = npt_pool_take(npt)))
 		__free_page(page);
-	table_free(npt->root, npt->levels);
+	table_free(npt, npt->root, npt->levels);
 	kfree(npt);
 }
 

@@ -33,6 +33,7 @@
 #define NPT_TABLE	(NPT_P | NPT_W | NPT_U | NPT_A)
 
 struct npt {
+	struct kvm *kvm;
 	struct page *root;
 	int levels;
 
@@ -77,6 +78,12 @@ struct page *npt_entry_page(u64 entry);
 static inline u64 *npt_entry_table(u64 entry)
 {
 	return page_address(npt_entry_page(entry));
+}
+
+/* A leaf came (1) or went (-1): pages_4k, pages_2m, pages_1g; mmu_lock. */
+static inline void npt_count(struct npt *npt, int level, int change)
+{
+	(&npt->kvm->stat.pages_4k)[level - 1] += change;
 }
 
 /* npt.c */

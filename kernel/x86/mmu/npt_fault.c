@@ -195,6 +195,8 @@ static bool set_leaf(struct npt *npt, u64 *entry, int level, u64 leaf)
 		if (flush)
 			npt_remove(npt, entry, level);
 	}
+	if (!(*entry & NPT_P))
+		npt_count(npt, level, 1);
 	WRITE_ONCE(*entry, leaf);
 	return flush;
 }
@@ -256,6 +258,7 @@ static void map_around(struct npt_fault *f, u64 *entry)
 		if (w)
 			mark_host_dirty(map.pfn);
 		WRITE_ONCE(*entry, leaf_entry(map.pfn, w, false, true));
+		npt_count(f->npt, 1, 1);
 	}
 }
 

@@ -23,7 +23,9 @@ void kvm_arch_mmu_flush(struct kvm *kvm)
 		x86_paranoid_break &= ~X86_BREAK_NPT_FLUSH;
 		return;
 	}
-	kvm_kick_all_vcpus(kvm, KVM_REQ_TLB_FLUSH);
+	kvm->stat.remote_tlb_flush_requests++;
+	if (kvm_kick_all_vcpus(kvm, KVM_REQ_TLB_FLUSH))
+		kvm->stat.remote_tlb_flush++;
 	/* Pairs with x86_npt_paranoid_check(): the requests came before. */
 	smp_store_release(&npt->flushed_gen, npt->removed_gen);
 	npt_free_pending(npt);

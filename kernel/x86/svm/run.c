@@ -261,7 +261,10 @@ void svm_run(struct x86_vcpu *v)
 	if (paranoid)
 		paranoid_check(svm);
 	spec_ctrl_switch(v, true);
+	/* An NMI that ended the guest comes at the STGI inside. */
+	WRITE_ONCE(v->vcpu.sampled, true);
 	enter(svm, sc->host_vmcb_pa);
+	WRITE_ONCE(v->vcpu.sampled, false);
 	spec_ctrl_switch(v, false);
 	c->clean = c->exit_code == SVM_EXIT_INVALID ? 0 : ALL_CLEAN;
 	/* Only now have the flushes happened: an entry may be called off. */

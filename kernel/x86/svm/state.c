@@ -374,6 +374,11 @@ u8 svm_get_cpl(struct x86_vcpu *v)
 	return to_svm(v)->vmcb->save.cpl;
 }
 
+u64 svm_get_exit_rip(struct x86_vcpu *v)
+{
+	return to_svm(v)->vmcb->save.rip;
+}
+
 /* ---- control and debug registers ---- */
 
 /*

@@ -9,13 +9,15 @@
 #include <asm/msr.h>
 #include <asm/reboot.h>
 
+#include "../params.h"
 #include "svm.h"
 
 #define VM_CR_SVM_DISABLE	BIT(4)
 #define CPUID_SVM		0x8000000a
 
-bool svm_nrips = true;
-module_param_named(nrips, svm_nrips, bool, 0444);
+/* 0 or 1, as KVM shows it. */
+int svm_nrips = 1;
+module_param_named(nrips, svm_nrips, int, 0444);
 MODULE_PARM_DESC(nrips, "Use the next instruction pointer saved by the CPU");
 
 bool svm_flush_by_asid = true;
@@ -26,19 +28,21 @@ bool svm_decode_assists = true;
 module_param_named(decode_assists, svm_decode_assists, bool, 0444);
 MODULE_PARM_DESC(decode_assists, "Use the instruction bytes saved by the CPU");
 
-/* Read-only facts, under the names that tools look for. */
-static bool npt = true;
-module_param(npt, bool, 0444);
-MODULE_PARM_DESC(npt, "Nested paging (always on)");
-static bool nested;
-module_param(nested, bool, 0444);
-MODULE_PARM_DESC(nested, "Nested virtualization (not offered)");
-static bool avic;
-module_param(avic, bool, 0444);
-MODULE_PARM_DESC(avic, "Virtual interrupt controller (not used)");
-static bool vgif;
-module_param(vgif, bool, 0444);
-MODULE_PARM_DESC(vgif, "Virtual GIF (not used)");
+/* What we always, and what we never use of the processor. */
+FIXED_PARAM(npt, bool, true);
+FIXED_PARAM(intercept_smi, bool, true);
+FIXED_PARAM(nested, int, 0);
+FIXED_PARAM(avic, bool, false);
+FIXED_PARAM(vgif, int, 0);
+FIXED_PARAM(vls, int, 0);
+FIXED_PARAM(vnmi, bool, false);
+FIXED_PARAM(lbrv, int, 0);
+FIXED_PARAM(tsc_scaling, int, 0);
+FIXED_PARAM(pause_filter_thresh, int, 0);
+FIXED_PARAM(pause_filter_count, int, 0);
+FIXED_PARAM(sev, bool, false);
+FIXED_PARAM(sev_es, bool, false);
+FIXED_PARAM(sev_snp, bool, false);
 
 DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
@@ -124,7 +128,7 @@ static int svm_check_host(void)
 		pr_err("kvm_amd: this processor has no nested paging\n");
 		return -EOPNOTSUPP;
 	}
-	svm_nrips &= boot_cpu_has(X86_FEATURE_NRIPS);
+	svm_nrips = svm_nrips && boot_cpu_has(X86_FEATURE_NRIPS);
 	svm_flush_by_asid &= boot_cpu_has(X86_FEATURE_FLUSHBYASID);
 	svm_decode_assists &= boot_cpu_has(X86_FEATURE_DECODEASSISTS);
 	return 0;
@@ -155,6 +159,7 @@ static const struct x86_ops svm_ops = {
 	.get_idt = svm_get_idt,
 	.set_idt = svm_set_idt,
 	.get_cpl = svm_get_cpl,
+	.get_exit_rip = svm_get_exit_rip,
 	.cr0_changed = svm_cr0_changed,
 	.cr3_changed = svm_cr3_changed,
 	.cr4_changed = svm_cr4_changed,

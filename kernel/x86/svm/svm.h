@@ -51,7 +51,8 @@ static inline void vmcb_dirty(struct vmcb *vmcb, enum vmcb_clean group)
 }
 
 /* Host features in use; svm.c. */
-extern bool svm_nrips, svm_flush_by_asid, svm_decode_assists;
+extern int svm_nrips;
+extern bool svm_flush_by_asid, svm_decode_assists;
 
 /* state.c: VMCB set-up and register access */
 int svm_vcpu_create(struct x86_vcpu *v);
@@ -66,6 +67,7 @@ void svm_set_gdt(struct x86_vcpu *v, const struct kvm_dtable *dt);
 void svm_get_idt(struct x86_vcpu *v, struct kvm_dtable *dt);
 void svm_set_idt(struct x86_vcpu *v, const struct kvm_dtable *dt);
 u8 svm_get_cpl(struct x86_vcpu *v);
+u64 svm_get_exit_rip(struct x86_vcpu *v);
 void svm_cr0_changed(struct x86_vcpu *v);
 void svm_cr3_changed(struct x86_vcpu *v);
 void svm_cr4_changed(struct x86_vcpu *v);

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * 32-bit protected mode, flat, no paging, at BASE: does once what each
- * tracepoint tells of. guest.c sets up tables and answers ports and MMIO.
+ * tracepoint tells of. traceguest.c sets up tables and answers ports and MMIO.
  */
 #define BASE		0x1000
 #define AT(label)	(label - payload + BASE)
 #define APIC		0xfee00000
 #define IOAPIC		0xfec00000
 #define FLAGS		0x7000		/* one byte an interrupt seen */
+#define SPINS		0x7010		/* from traceguest.c */
 
 	.section .rodata
 	.globl payload, payload_end, handlers
 	.code32
 payload:
+	mov	SPINS, %ecx		/* time of the guest's own */
+0:	dec	%ecx
+	jns	0b
+
 	mov	$0x40000000, %eax
 	xor	%ecx, %ecx
 	cpuid

@@ -14,7 +14,7 @@ TRACING = "/sys/kernel/tracing"
 # What the guest of payload.S causes: event -> lines, each of which must be there.
 EXPECTED = {
     "kvm_entry": [r"vcpu 0, rip 0x1000$"],
-    "kvm_exit": [r"vcpu 0 reason cpuid rip 0x1007 info1 0x0{16} info2 0x0{16} "
+    "kvm_exit": [r"vcpu 0 reason cpuid rip 0x1010 info1 0x0{16} info2 0x0{16} "
                  r"intr_info 0x0{8} error_code 0x0{8}$",
                  r"reason npf rip 0x\w+ info1 0x\w+ info2 0x00000000d0000000 ",
                  r"reason msr rip 0x\w+ info1 0x0{15}1 ", r"reason hlt ",
@@ -111,3 +111,14 @@ def test_names_and_fields_are_those_of_the_distribution_s_kvm(l1_tree):
         l1_tree.reload({"kvm.paranoid": "1"})
     assert set(EXPECTED) <= set(ours)
     assert ours == {name: theirs.get(name) for name in ours}
+
+
+def test_unknown_msrs_can_be_ignored(l1_tree, traceguest):
+    parameter = "/sys/module/kvm/parameters/ignore_msrs"
+    l1_tree.check(f"echo Y > {parameter}")
+    try:
+        texts = [text for _, text in traced(l1_tree, str(traceguest), "kvm/kvm_msr")]
+    finally:
+        l1_tree.check(f"echo N > {parameter}")
+    assert "msr_read dead1234 = 0x0" in texts
+    assert "read of unknown MSR 0xdead1234 ignored" in l1_tree.check("dmesg")

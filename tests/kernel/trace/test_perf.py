@@ -55,6 +55,21 @@ def test_trace_cmd_with_its_kvm_plugin(l1_tree, traceguest):
     out = l1_tree.check(f"""
         cd /tmp && trace-cmd record -q -e kvm -o /tmp/kvm.dat {traceguest} </dev/null >&2
         trace-cmd report -i /tmp/kvm.dat""", timeout=120)
-    assert re.search(r"kvm_exit: +(vcpu 0 )?reason cpuid rip 0x1007", out), out[-3000:]
+    assert re.search(r"kvm_exit: +(vcpu 0 )?reason cpuid rip 0x1010", out), out[-3000:]
     assert re.search(r"kvm_emulate_insn: .*c7 05 00 00 00 d0", out), out[-3000:]
     assert "[FAILED TO PARSE]" not in out
+
+
+def test_samples_are_attributed_to_the_guest(l1_tree, traceguest):
+    """perf kvm --guest: ring 0 (misc 4) in the loop at the payload's start, and not all of them."""
+    out = l1_tree.check(f"""
+        cd /tmp && perf kvm --guest record -a -e cpu-clock -o /tmp/guest.data \
+            {traceguest} 1 300000000 </dev/null >&2
+        perf report -D -i /tmp/guest.data 2>/dev/null | grep PERF_RECORD_SAMPLE""", timeout=120)
+    samples = [(int(misc, 16) & 7, int(ip, 16)) for misc, ip in
+               re.findall(r"SAMPLE\(IP, (0x\w+)\): \S+: (0x\w+)", out)]
+    guest = [ip for mode, ip in samples if mode == 4]
+    assert len(guest) > 20, out[-2000:]
+    assert all(0x1006 <= ip <= 0x1009 for ip in guest[1:-1]), [hex(ip) for ip in guest]
+    assert len(guest) < len(samples)
+    assert not [ip for mode, ip in samples if mode == 5], "user mode of the guest"

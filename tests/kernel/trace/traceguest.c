@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* traceguest [N]: run the guest of payload.S N times (once); exits with 0. */
+/*
+ * traceguest [N [SPINS]]: run the guest of payload.S N times (once), with a
+ * loop of SPINS rounds (none) at its start; exits with 0.
+ */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +17,7 @@
 #define BASE	0x1000
 #define GDT	0x2000
 #define IDT	0x3000
+#define SPINS	0x7010
 #define RAM	0x10000
 #define CODE	0x00cf9b000000ffffULL
 #define DATA	0x00cf93000000ffffULL
@@ -33,13 +37,14 @@ static int call(int fd, unsigned long request, const char *name, void *arg)
 }
 #define CALL(fd, request, arg)	call(fd, request, #request, (void *)(arg))
 
-static void fill_memory(uint8_t *ram)
+static void fill_memory(uint8_t *ram, uint32_t spins)
 {
 	const uint64_t gdt[] = { 0, CODE, DATA };
 	int i;
 
 	memcpy(ram + BASE, payload, payload_end - payload);
 	memcpy(ram + GDT, gdt, sizeof(gdt));
+	memcpy(ram + SPINS, &spins, sizeof(spins));
 	for (i = 0; handlers[i][0]; i++) {
 		uint32_t to = handlers[i][1];
 		uint64_t gate = (to & 0xffff) | 8 << 16 | 0x8e0000000000ULL |
@@ -104,7 +109,7 @@ static int handle_exit(int vm, struct kvm_run *run)
 	return run->io.port != 0xf0;
 }
 
-static void run_guest(int kvm)
+static void run_guest(int kvm, uint32_t spins)
 {
 	int vm = CALL(kvm, KVM_CREATE_VM, 0), vcpu, size;
 	struct kvm_userspace_memory_region slot = { .memory_size = RAM };
@@ -117,7 +122,7 @@ static void run_guest(int kvm)
 		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	slot.userspace_addr = (uintptr_t)ram;
 	CALL(vm, KVM_SET_USER_MEMORY_REGION, &slot);
-	fill_memory(ram);
+	fill_memory(ram, spins);
 	vcpu = CALL(vm, KVM_CREATE_VCPU, 0);
 	size = CALL(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
@@ -134,9 +139,10 @@ static void run_guest(int kvm)
 int main(int argc, char **argv)
 {
 	int n = argc > 1 ? atoi(argv[1]) : 1;
+	uint32_t spins = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
 	int kvm = open("/dev/kvm", O_RDWR);
 
 	while (n--)
-		run_guest(kvm);
+		run_guest(kvm, spins);
 	return 0;
 }
