@@ -54,6 +54,20 @@ static void fill_memory(uint8_t *ram, uint32_t spins)
 	}
 }
 
+static void set_cpuid(int vcpu)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry;
+	} cpuid = {
+		.head.nent = 1,
+		.entry = { .function = 0x40000000, .eax = 0x40000001,
+			   .ebx = 0x4b4d564b, .ecx = 0x564b4d56, .edx = 0x4d },
+	};
+
+	CALL(vcpu, KVM_SET_CPUID2, &cpuid);
+}
+
 static void set_registers(int vcpu)
 {
 	struct kvm_segment code = { .limit = ~0U, .selector = 8, .type = 11,
@@ -126,6 +140,7 @@ static void run_guest(int kvm, uint32_t spins)
 	vcpu = CALL(vm, KVM_CREATE_VCPU, 0);
 	size = CALL(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	set_cpuid(vcpu);
 	set_registers(vcpu);
 	do {
 		CALL(vcpu, KVM_RUN, 0);
