@@ -71,7 +71,7 @@ payload:
 
 	cli
 	movl	$0x47, APIC + 0x320	/* timer, one shot */
-	movl	$0x100000, APIC + 0x380
+	movl	$0x1000000, APIC + 0x380
 4:	sti
 	hlt
 	cli

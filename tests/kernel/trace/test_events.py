@@ -39,7 +39,7 @@ EXPECTED = {
     "kvm_hypercall": [r"nr 0x1 a0 0x2 a1 0x3 a2 0x4 a3 0x5$"],
     "kvm_cr": [r"cr_write 0 = 0x\w*10011$"],
     "kvm_apic": [r"apic_write APIC_SPIV = 0x1ff$", r"apic_read APIC_LVR = 0x\w+$",
-                 r"apic_write APIC_EOI = 0x0$", r"apic_write APIC_TMICT = 0x100000$"],
+                 r"apic_write APIC_EOI = 0x0$", r"apic_write APIC_TMICT = 0x1000000$"],
     "kvm_apic_ipi": [r"dst 0 vec 64 \(Fixed\|physical\|assert\|edge\|self\)$"],
     "kvm_apic_accept_irq": [rf"apicid 0 vec {vector} \(Fixed\|edge\)$"
                             for vector in (0x40, 0x45, 0x46, 0x47)],
