@@ -27,8 +27,9 @@ TRACE_EVENT(kvm_userspace_exit,
 		__entry->errno = error;
 	),
 	TP_printk("reason %s (%d)",
-		  __entry->errno == -EINTR ? "restart" :
-		  __entry->errno < 0 ? "error" :
+		  /* parentheses: trace-cmd reads chains of ?: from the left */
+		  __entry->errno < 0 ?
+		  (__entry->errno == -EINTR ? "restart" : "error") :
 		  __print_symbolic(__entry->reason,
 			{ KVM_EXIT_UNKNOWN, "KVM_EXIT_UNKNOWN" },
 			{ KVM_EXIT_IO, "KVM_EXIT_IO" },

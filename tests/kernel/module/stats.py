@@ -60,7 +60,6 @@ def error(call, *arguments):
 def guest(kvm):
     """VM and vCPU that have run CODE up to its second OUT, entered three times."""
     vm = fcntl.ioctl(kvm, 0xAE01, 0)
-    fcntl.ioctl(vm, 0xAE47, 0xFFFBD000)                 # KVM_SET_TSS_ADDR
     ram = mmap.mmap(-1, 0x10000)
     ram[0x1000:0x1000 + len(CODE)] = CODE
     address = ctypes.addressof(ctypes.c_char.from_buffer(ram))

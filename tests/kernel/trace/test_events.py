@@ -33,7 +33,7 @@ EXPECTED = {
                  r"mmio unsatisfied-read len 4 gpa 0xd0000004 val 0x0$",
                  r"mmio read len 4 gpa 0xd0000004 val 0x55667788$",
                  r"mmio write len 4 gpa 0xfee000f0 val 0x1ff$"],
-    "kvm_page_fault": [r"vcpu 0 rip 0x1000 address 0x0{13}1000 error_code 0x\w+$",
+    "kvm_page_fault": [r"vcpu 0 rip 0x1000 address 0x0{12}1000 error_code 0x\w+$",
                        r"vcpu 0 rip 0x\w+ address 0x00000000d0000000 error_code 0x\w+$"],
     "kvm_emulate_insn": [r"0:\w+:c7 05 00 00 00 d0 44 33 22 11 \(prot32\)$"],
     "kvm_hypercall": [r"nr 0x1 a0 0x2 a1 0x3 a2 0x4 a3 0x5$"],

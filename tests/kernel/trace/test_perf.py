@@ -45,6 +45,7 @@ def test_perf_kvm_stat_shows_ports_and_mmio(recording):
 
 def test_perf_kvm_stat_live(l1_tree, traceguest):
     out = l1_tree.check(f"""
+        cd /tmp
         {traceguest} 100000 </dev/null & guest=$!
         timeout -s INT 15 perf kvm stat live -a -d 1 </dev/null >/tmp/live 2>&1
         kill $guest; wait $guest; cat /tmp/live""", timeout=120)
@@ -55,7 +56,8 @@ def test_trace_cmd_with_its_kvm_plugin(l1_tree, traceguest):
     out = l1_tree.check(f"""
         cd /tmp && trace-cmd record -q -e kvm -o /tmp/kvm.dat {traceguest} </dev/null >&2
         trace-cmd report -i /tmp/kvm.dat""", timeout=120)
-    assert re.search(r"kvm_exit: +(vcpu 0 )?reason cpuid rip 0x1010", out), out[-3000:]
+    assert re.search(r"kvm_exit: +reason EXIT_CPUID rip 0x1010", out), out[-3000:]
+    assert re.search(r"kvm_userspace_exit: +reason KVM_EXIT_MMIO \(6\)", out), out[-3000:]
     assert re.search(r"kvm_emulate_insn: .*c7 05 00 00 00 d0", out), out[-3000:]
     assert "[FAILED TO PARSE]" not in out
 
@@ -70,6 +72,7 @@ def test_samples_are_attributed_to_the_guest(l1_tree, traceguest):
                re.findall(r"SAMPLE\(IP, (0x\w+)\): \S+: (0x\w+)", out)]
     guest = [ip for mode, ip in samples if mode == 4]
     assert len(guest) > 20, out[-2000:]
-    assert all(0x1006 <= ip <= 0x1009 for ip in guest[1:-1]), [hex(ip) for ip in guest]
+    loop = [ip for ip in guest if 0x1006 <= ip <= 0x1008]
+    assert len(loop) > 0.9 * len(guest), [hex(ip) for ip in guest]
     assert len(guest) < len(samples)
     assert not [ip for mode, ip in samples if mode == 5], "user mode of the guest"
