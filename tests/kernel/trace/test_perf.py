@@ -43,15 +43,6 @@ def test_perf_kvm_stat_shows_ports_and_mmio(recording):
     assert re.search(rf"^ +0xd0000004:R +{GUESTS} ", mmio, re.MULTILINE), mmio
 
 
-def test_perf_kvm_stat_live(l1_tree, traceguest):
-    out = l1_tree.check(f"""
-        cd /tmp
-        {traceguest} 100000 </dev/null & guest=$!
-        timeout -s INT 15 perf kvm stat live -a -d 1 </dev/null >/tmp/live 2>&1
-        kill $guest; wait $guest; cat /tmp/live""", timeout=120)
-    assert exits_by_reason(out).keys() >= {"cpuid", "msr", "io", "npf"}, out
-
-
 def test_trace_cmd_with_its_kvm_plugin(l1_tree, traceguest):
     out = l1_tree.check(f"""
         cd /tmp && trace-cmd record -q -e kvm -o /tmp/kvm.dat {traceguest} </dev/null >&2
