@@ -184,15 +184,23 @@ bool x86_event_pending(struct x86_vcpu *v)
 	return v->lapic && x86_lapic_timer_pending(v);
 }
 
-/* May user space hand an interrupt in with KVM_INTERRUPT now? */
-bool x86_ready_for_interrupt(struct x86_vcpu *v)
+/* Is there a way in for interrupts of user space's own PIC? */
+bool x86_accepts_user_irq(struct x86_vcpu *v)
 {
 	enum x86_irqchip_mode mode = to_x86_vm(v->vcpu.kvm)->irqchip;
 
-	if (mode == X86_IRQCHIP_KERNEL)
+	if (mode == X86_IRQCHIP_SPLIT)
+		return x86_lapic_accepts_pic(v) &&
+		       v->pending_external_vector == -1;
+	return mode != X86_IRQCHIP_KERNEL;
+}
+
+/* May user space hand an interrupt in with KVM_INTERRUPT now? */
+bool x86_ready_for_interrupt(struct x86_vcpu *v)
+{
+	if (to_x86_vm(v->vcpu.kvm)->irqchip == X86_IRQCHIP_KERNEL)
 		return true;
-	if (mode == X86_IRQCHIP_SPLIT &&
-	    (!x86_lapic_accepts_pic(v) || v->pending_external_vector != -1))
+	if (!x86_accepts_user_irq(v))
 		return false;
 	return x86_ops->interrupt_allowed(v) && !v->interrupt.injected &&
 	       !v->exception.pending && !v->exception.injected &&

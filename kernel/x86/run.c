@@ -333,10 +333,14 @@ static int handle_requests(struct x86_vcpu *v)
 
 /* ---- one entry ---- */
 
+/*
+ * Not while the LAPIC masks the PIC: an open window ends every entry, and this
+ * one would never be served.
+ */
 static bool user_wants_irq_window(struct x86_vcpu *v)
 {
 	return READ_ONCE(v->vcpu.run->request_interrupt_window) &&
-	       to_x86_vm(v->vcpu.kvm)->irqchip != X86_IRQCHIP_KERNEL;
+	       x86_accepts_user_irq(v);
 }
 
 static void sync_tpr(struct x86_vcpu *v)

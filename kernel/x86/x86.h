@@ -396,6 +396,7 @@ void x86_deliver_payload(struct x86_vcpu *v);
 void x86_inject_nmi(struct x86_vcpu *v);		/* from any thread */
 /* A real-mode or protected-mode fault by an emulated instruction. */
 void x86_queue_emul_fault(struct x86_vcpu *v, const struct emul_fault *f);
+bool x86_accepts_user_irq(struct x86_vcpu *v);
 bool x86_ready_for_interrupt(struct x86_vcpu *v);
 
 /* ---- regs.c: control registers, and GET/SET of register state ---- */
