@@ -69,6 +69,12 @@ typedef bool compat_young_t;
 typedef int compat_young_t;
 #endif
 
+/* ---- workqueues: they say since 6.17 whether they are bound to CPUs ---- */
+
+#ifndef COMPAT_WQ_PERCPU
+#define WQ_PERCPU	0
+#endif
+
 /* ---- get_user_pages ---- */
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)

@@ -586,7 +586,7 @@ void kvm_eventfd_init(struct kvm *kvm)
 
 int kvm_eventfd_module_init(void)
 {
-	cleanup_wq = alloc_workqueue("kvm-irqfd-cleanup", 0, 0);
+	cleanup_wq = alloc_workqueue("kvm-irqfd-cleanup", WQ_PERCPU, 0);
 	return cleanup_wq ? 0 : -ENOMEM;
 }
 
