@@ -21,6 +21,9 @@ cd /sys/kernel/debug/slab; grep -H . kmalloc-*/alloc_traces
 # As much comes and goes unasked: the shell, the file system, the page tables of modules.
 SYSTEM_KIB = 1024
 
+# Ranges that vfree() gave up wait here to be unmapped together; VmallocUsed counts the others.
+LAZY = {"vmap_area"}
+
 
 class Memory:
     """What /proc/meminfo, /proc/slabinfo and the call sites of allocations say."""
@@ -31,7 +34,8 @@ class Memory:
         fields = dict(line.split(":", 1) for line in meminfo.splitlines())
         self.kib = {name: int(value.split()[0]) for name, value in fields.items()}
         self.objects = {words[0]: int(words[1]) for words in
-                        (line.split() for line in slabinfo.splitlines()[2:])}
+                        (line.split() for line in slabinfo.splitlines()[2:])
+                        if words[0] not in LAZY}
         self.parked_kib = 4 * sum(map(int, re.findall(r"^ +count: (\d+)", zoneinfo, re.MULTILINE)))
         self.sites: Counter[str] = Counter()
         for count, site in re.findall(r"alloc_traces: *(\d+) (\S+)", traces):
