@@ -61,10 +61,16 @@ int kvm_arch_check_extension(struct kvm *kvm, long cap)
 	case KVM_CAP_SREGS2:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 	case KVM_CAP_VCPU_ATTRIBUTES:
+	case KVM_CAP_X86_ROBUST_SINGLESTEP:
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
 	case KVM_CAP_SYS_ATTRIBUTES:
 		return 1;
 	case KVM_CAP_SET_GUEST_DEBUG:
 		return 1;
+	case KVM_CAP_SET_GUEST_DEBUG2:
+		return GUESTDBG_VALID;
+	case KVM_CAP_STEAL_TIME:
+		return IS_ENABLED(CONFIG_SCHED_INFO);
 	case KVM_CAP_ADJUST_CLOCK:
 		return KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME |
 		       KVM_CLOCK_HOST_TSC;
@@ -255,6 +261,11 @@ static int vm_enable_cap(struct x86_vm *vm, const struct kvm_enable_cap *cap)
 		return 0;
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		vm->triple_fault_event = arg;
+		return 0;
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		if (arg & ~1ULL)
+			return -EINVAL;
+		vm->exit_on_emulation_failure = arg;
 		return 0;
 	case KVM_CAP_X86_USER_SPACE_MSR:
 		if (arg & ~(u64)MSR_EXITS_VALID)

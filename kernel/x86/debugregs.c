@@ -85,11 +85,6 @@ long x86_set_debugregs(struct x86_vcpu *v,
 
 /* ---- KVM_SET_GUEST_DEBUG ---- */
 
-#define GUESTDBG_VALID	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |    \
-			 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |  \
-			 KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |  \
-			 KVM_GUESTDBG_BLOCKIRQ)
-
 static int inject_debug(struct x86_vcpu *v, u32 control)
 {
 	if (v->exception.pending)

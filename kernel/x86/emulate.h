@@ -164,6 +164,22 @@ struct emulator {
 void emul_begin(struct emulator *e);
 enum emul_result emul_run(struct emulator *e);
 
+enum emul_task_source { TASK_CALL, TASK_JMP, TASK_IRET, TASK_GATE };
+
+struct emul_task {
+	u16 selector;		/* of the incoming TSS */
+	enum emul_task_source source;	/* TASK_GATE: an event, by the IDT */
+	bool has_error_code;
+	u32 error_code;
+	bool trap;		/* set: the new task starts with a #DB (BT) */
+};
+
+/*
+ * Leave the current task at e->rip for another. As emul_run(): after a fault
+ * with e->progress the new task is there, and the fault is its own.
+ */
+enum emul_result emul_task_switch(struct emulator *e, struct emul_task *task);
+
 /* The read that user space has to answer, or NULL. */
 const struct emul_mmio_access *emul_mmio_waiting(const struct emulator *e);
 void emul_mmio_answer(struct emulator *e, const void *data);

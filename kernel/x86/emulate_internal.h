@@ -125,6 +125,14 @@ void emul_mmio_forget_reads(struct emulator *e);
 
 /* emulate_segment.c: segment:offset to linear, and loading segments */
 const struct kvm_segment *emul_seg(struct emulator *e, enum x86_seg seg);
+void emul_set_seg(struct emulator *e, enum x86_seg seg,
+		  const struct kvm_segment *s);
+/* Where descriptor number selector is: linear address, or a #GP(selector). */
+enum emul_result emul_descriptor_address(struct emulator *e, u16 selector,
+					 u64 *linear);
+void emul_unpack_descriptor(u64 d, u16 selector, struct kvm_segment *s);
+/* Set the accessed bit of the descriptor at linear, which is old. */
+enum emul_result emul_mark_accessed(struct emulator *e, u64 linear, u64 old);
 bool emul_canonical(const struct emulator *e, u64 address);
 enum emul_result emul_linear(struct emulator *e, enum x86_seg seg, u64 offset,
 			     u32 len, u32 access, u64 *linear);

@@ -15,8 +15,8 @@ const struct kvm_segment *emul_seg(struct emulator *e, enum x86_seg seg)
 	return &e->seg[seg];
 }
 
-static void set_seg(struct emulator *e, enum x86_seg seg,
-		    const struct kvm_segment *s)
+void emul_set_seg(struct emulator *e, enum x86_seg seg,
+		  const struct kvm_segment *s)
 {
 	e->seg[seg] = *s;
 	e->seg_cached |= 1U << seg;
@@ -161,12 +161,12 @@ static void load_real_style(struct emulator *e, enum x86_seg seg, u16 selector)
 	s.base = (u64)selector << 4;
 	if (emul_is_vm86(e))
 		s.limit = 0xffff;
-	set_seg(e, seg, &s);
+	emul_set_seg(e, seg, &s);
 }
 
 /* Where descriptor number selector is: linear address, or a #GP(selector). */
-static enum emul_result descriptor_address(struct emulator *e, u16 selector,
-					   u64 *linear)
+enum emul_result emul_descriptor_address(struct emulator *e, u16 selector,
+					 u64 *linear)
 {
 	struct kvm_dtable gdt;
 	u32 limit;
@@ -189,7 +189,7 @@ static enum emul_result descriptor_address(struct emulator *e, u16 selector,
 	return EMUL_OK;
 }
 
-static void unpack_descriptor(u64 d, u16 selector, struct kvm_segment *s)
+void emul_unpack_descriptor(u64 d, u16 selector, struct kvm_segment *s)
 {
 	memset(s, 0, sizeof(*s));
 	s->selector = selector;
@@ -241,12 +241,12 @@ static enum emul_result load_null(struct emulator *e, enum x86_seg seg,
 	s.base = 0;
 	if (seg == SEG_SS)
 		s.dpl = e->cpl;
-	set_seg(e, seg, &s);
+	emul_set_seg(e, seg, &s);
 	return EMUL_OK;
 }
 
 /* Processors set the accessed bit of what they load. */
-static enum emul_result mark_accessed(struct emulator *e, u64 linear, u64 old)
+enum emul_result emul_mark_accessed(struct emulator *e, u64 linear, u64 old)
 {
 	struct emul_write w = {
 		.linear = linear,
@@ -276,22 +276,22 @@ enum emul_result emul_load_segment(struct emulator *e, enum x86_seg seg,
 	}
 	if (selector <= 3)
 		return load_null(e, seg, selector);
-	r = descriptor_address(e, selector, &linear);
+	r = emul_descriptor_address(e, selector, &linear);
 	if (r == EMUL_OK)
 		r = emul_linear_read(e, linear, &descriptor, 8, EMUL_SYSTEM);
 	if (r != EMUL_OK)
 		return r;
-	unpack_descriptor(descriptor, selector, &s);
+	emul_unpack_descriptor(descriptor, selector, &s);
 	if (!data_segment_allowed(e, seg, &s))
 		return emul_raise_code(e, GP_VECTOR, selector & ~3);
 	if (!s.present)
 		return emul_raise_code(e, seg == SEG_SS ? SS_VECTOR : NP_VECTOR,
 				       selector & ~3);
-	r = mark_accessed(e, linear, descriptor);
+	r = emul_mark_accessed(e, linear, descriptor);
 	if (r != EMUL_OK)
 		return r;
 	s.type |= 1;
-	set_seg(e, seg, &s);
+	emul_set_seg(e, seg, &s);
 	return EMUL_OK;
 }
 

@@ -93,7 +93,8 @@ static int emulation_failed(struct x86_vcpu *v)
 
 	v->vcpu.stat.insn_emulation_fail++;
 	trace_kvm_emulate_insn(v, true);
-	if (x86_ops->get_cpl(v)) {
+	if (x86_ops->get_cpl(v) &&
+	    !to_x86_vm(v->vcpu.kvm)->exit_on_emulation_failure) {
 		x86_queue_exception(v, UD_VECTOR);
 		return 1;
 	}
@@ -803,3 +804,34 @@ int x86_emulate_insn(struct x86_vcpu *v, gpa_t gpa)
 	return run_emulator(v);
 }
 EXPORT_SYMBOL_GPL(x86_emulate_insn);
+
+int x86_emulate_task_switch(struct x86_vcpu *v, struct emul_task *task,
+			    bool skip)
+{
+	struct emulator *e = &v->emul;
+	enum emul_result r;
+	int ret = skip ? x86_find_next_rip(v) : 1;
+
+	if (ret != 1)
+		return ret;
+	load_emulator(v);
+	emul_begin(e);
+	e->ops = &emul_ops;
+	if (skip)
+		e->rip = v->next_rip;
+	r = emul_task_switch(e, task);
+	if (r != EMUL_OK && r != EMUL_FAULT)
+		return emulation_failed(v);
+	if (r == EMUL_OK || e->progress) {
+		/* The event that came through a task gate has arrived. */
+		x86_clear_injected(v);
+		take_over_registers(v);
+		x86_ops->set_interrupt_shadow(v, 0);
+	}
+	if (r == EMUL_FAULT)
+		x86_queue_emul_fault(v, &e->fault);
+	else if (task->trap)
+		x86_queue_exception_p(v, DB_VECTOR, DR6_BT);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(x86_emulate_task_switch);

@@ -220,6 +220,7 @@ struct x86_vm {
 	u64 disabled_quirks;
 	bool exception_payload_enabled;
 	bool triple_fault_event;
+	bool exit_on_emulation_failure;
 	bool enforce_pv_cpuid;
 	bool guest_can_read_platform_info;
 	u32 user_space_msr_mask;	/* KVM_MSR_EXIT_REASON_* */
@@ -439,7 +440,14 @@ static inline bool is_long_mode(const struct x86_vcpu *v)
 /* APM vol. 2 13.1.1.3: bits of DR6 that exist, and those that read 1. */
 #define DR6_CAUSES	0xe00fULL	/* BT, BS, BD, B3 to B0 */
 #define DR6_BS		BIT(14)
+#define DR6_BT		BIT(15)
 #define DR6_ONES	0xffff0ff0ULL
+
+/* What KVM_SET_GUEST_DEBUG takes. */
+#define GUESTDBG_VALID	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |    \
+			 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |  \
+			 KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |  \
+			 KVM_GUESTDBG_BLOCKIRQ)
 
 bool is_64bit_mode(struct x86_vcpu *v);		/* LMA and CS.L */
 
@@ -577,6 +585,12 @@ u8 x86_int_length(struct x86_vcpu *v, u8 vector);
  * not tell. 1, or for handle_exit() to return: above 1, it runs again.
  */
 int x86_find_next_rip(struct x86_vcpu *v);
+/*
+ * A hardware task switch. skip: by an instruction, which the task returns
+ * behind. Returns as handle_exit().
+ */
+int x86_emulate_task_switch(struct x86_vcpu *v, struct emul_task *task,
+			    bool skip);
 /* Advance RIP over the instruction of the exit; 1, or as handle_exit(). */
 int x86_skip_insn(struct x86_vcpu *v);
 /*

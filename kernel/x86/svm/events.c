@@ -28,6 +28,16 @@ static bool is_software(u8 vector)
 	return vector == BP_VECTOR || vector == OF_VECTOR;
 }
 
+/* Of an event in EXITINTINFO: did an INT n, INT3 or INTO raise it? */
+bool svm_event_is_software(u32 info)
+{
+	u8 type = (info & EVENT_TYPE_MASK) >> EVENT_TYPE_SHIFT;
+
+	return type == EVENT_TYPE_SOFT ||
+	       (type == EVENT_TYPE_EXCEPTION &&
+		is_software(info & EVENT_VECTOR_MASK));
+}
+
 static void set_soft(struct svm_vcpu *svm, u8 vector)
 {
 	svm->soft_event = true;

@@ -226,7 +226,25 @@ static int exit_shutdown(struct svm_vcpu *svm)
 
 static int exit_task_switch(struct svm_vcpu *svm)
 {
-	return x86_exit_internal_error(&svm->x86, KVM_INTERNAL_ERROR_EMULATION);
+	const struct vmcb_control *c = &svm->vmcb->control;
+	struct emul_task task = {
+		.selector = c->exit_info_1,
+		.has_error_code = c->exit_info_2 & TASK_HAS_ERROR,
+		.error_code = c->exit_info_2,
+	};
+
+	if (c->exit_info_2 & TASK_BY_IRET)
+		task.source = TASK_IRET;
+	else if (c->exit_info_2 & TASK_BY_JMP)
+		task.source = TASK_JMP;
+	else if (c->exit_int_info & EVENT_VALID)
+		task.source = TASK_GATE;
+	else
+		task.source = TASK_CALL;
+	/* Events return to where they came; instructions behind them. */
+	return x86_emulate_task_switch(&svm->x86, &task,
+				       task.source != TASK_GATE ||
+				       svm_event_is_software(c->exit_int_info));
 }
 
 static int exit_invalid(struct svm_vcpu *svm)

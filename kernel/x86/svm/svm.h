@@ -82,6 +82,7 @@ int svm_iopm_alloc(void);
 void svm_iopm_free(void);
 
 /* events.c: injection, windows, what an exit interrupted */
+bool svm_event_is_software(u32 info);
 void svm_load_rip(struct svm_vcpu *svm);
 void svm_inject_exception(struct x86_vcpu *v);
 void svm_inject_interrupt(struct x86_vcpu *v);

@@ -270,6 +270,11 @@ enum svm_exit {
 
 /* exit_info_1 of IOIO, 15.10.2 */
 #define IOIO_IN			BIT(0)
+/* EXITINFO2 of SVM_EXIT_TASK_SWITCH; 15.14.1 */
+#define TASK_BY_IRET		BIT_ULL(36)
+#define TASK_BY_JMP		BIT_ULL(38)
+#define TASK_HAS_ERROR		BIT_ULL(44)
+
 #define IOIO_STRING		BIT(2)
 #define IOIO_REP		BIT(3)
 #define IOIO_SIZE_SHIFT		4

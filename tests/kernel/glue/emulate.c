@@ -484,3 +484,20 @@ int glue_decode(const u8 *bytes, u32 len, u32 mode, s64 out[20])
 	memcpy(out, fields, sizeof(fields));
 	return ret;
 }
+
+int glue_machine_task(struct machine *m, u32 selector, u32 source,
+		      u32 has_error_code, u32 error_code, u32 *trap)
+{
+	struct emul_task task = {
+		.selector = (u16)selector, .source = source,
+		.has_error_code = has_error_code, .error_code = error_code,
+	};
+	int ret;
+
+	m->e.cr0 = m->cr[0];
+	m->e.cr4 = m->cr[4];
+	emul_begin(&m->e);
+	ret = emul_task_switch(&m->e, &task);
+	*trap = task.trap;
+	return ret;
+}
