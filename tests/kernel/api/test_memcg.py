@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a user can make grow in the kernel counts to the user's memory cgroup, in L1."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lib import tree
+
+pytestmark = pytest.mark.module
+
+SOURCE = Path(__file__).parent / "l1/memcg.c"
+KINDS = re.findall(r'^\t\{ "([^"]+)", make_', SOURCE.read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def program(labs) -> Path:
+    """Path, on the host and in L1, of the program."""
+    built = labs.scratch / "memcg"
+    subprocess.run(["gcc", "-O2", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
+                    "-static", "-I", str(tree.ROOT / "include/uapi"), str(SOURCE), "-o",
+                    str(built)], check=True)
+    return built
+
+
+def test_everything_is_charged(l1_tree, program):
+    assert KINDS and l1_tree.check(f"timeout 100 {program}", timeout=120).splitlines() == [
+        f"ok {name}" for name in KINDS]
+
+
+@pytest.mark.full
+def test_stock_charges_it_too(l1_stock, program):
+    assert l1_stock.check(f"timeout 100 {program}", timeout=120).splitlines() == [
+        f"ok {name}" for name in KINDS]
