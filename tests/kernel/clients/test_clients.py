@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""VMMs that cannot be installed here, as far as their calls to KVM go: replayed, not booted.
+
+l1/clients.c makes the calls of each, in its order, with its MSRs, until guest code runs; any
+refusal fails. The stock half has to take the same, in the full tier.
+"""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lib import tree
+
+pytestmark = pytest.mark.module
+
+CLIENTS = ["firecracker", "cloud-hypervisor", "crosvm"]
+
+
+@pytest.fixture(scope="module")
+def program(labs) -> Path:
+    """Path, on the host and in L1, of the program."""
+    built = labs.scratch / "clients"
+    subprocess.run(["gcc", "-O2", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
+                    "-static", "-I", str(tree.ROOT / "include/uapi"),
+                    str(Path(__file__).parent / "l1" / "clients.c"), "-o", str(built)], check=True)
+    return built
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_replayed(l1_tree, program, client):
+    assert l1_tree.check(f"{program} {client}", timeout=90) == f"replayed {client}\n"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("client", CLIENTS)
+def test_replayed_on_stock(l1_stock, program, client):
+    assert l1_stock.check(f"{program} {client}", timeout=90) == f"replayed {client}\n"
