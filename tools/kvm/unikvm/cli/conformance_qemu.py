@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     labargs.add_lab_arguments(parser)
     parser.set_defaults(lab_cpus=2)
     parser.add_argument("--only", metavar="TEXT", help="cases whose name has TEXT in it")
-    parser.add_argument("--short", action="store_true", help="two cases instead of all")
+    parser.add_argument("--short", action="store_true", help="one case instead of all")
     parser.add_argument("--list", action="store_true", help="print the cases' names and end")
     parser.add_argument("--output", type=Path, metavar="DIR",
                         help="where qemu.xml (JUnit) and qemu.ktap go (default: conformance/ "

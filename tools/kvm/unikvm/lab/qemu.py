@@ -54,8 +54,8 @@ def all_cases() -> list[Case]:
 
 
 # What the test of one plain boot leaves out: two CPUs, the other chip set, most
-# interrupt chips in user space; and a debugger.
-SHORT = (Case("boot", "q35", 2, "split"), Case("gdb", "pc", 2, "on"))
+# interrupt chips in user space.
+SHORT = (Case("boot", "q35", 2, "split"),)
 
 
 def choose(short: bool, pattern: str | None = None) -> list[Case]:
