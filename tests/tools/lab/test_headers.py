@@ -21,7 +21,7 @@ def cache(tmp_path, monkeypatch):
 def put(folder, version=VERSION):
     release = folder / headers.RELEASE
     release.parent.mkdir(parents=True)
-    release.write_text(f"{version}\n")
+    release.write_text(f'#define UTS_RELEASE "{version}"\n')
     return folder
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from unikvm.lab import LabError, kernels, places
 
-RELEASE = "include/config/kernel.release"
+# kernel.release has the upstream version in Debian's 6.1.
+RELEASE = "include/generated/utsrelease.h"
 # Of what linux-headers-VERSION depends on, the parts of the same tree.
 PARTS = re.compile(r"linux-(headers|kbuild)-")
 
@@ -26,9 +27,10 @@ def store() -> Path:
 def release(folder: Path) -> str | None:
     """The kernel (as in uname -r) that a build directory is of; None for anything else."""
     try:
-        return (folder / RELEASE).read_text(encoding="ascii").strip()
+        found = re.search(r'UTS_RELEASE "(.+)"', (folder / RELEASE).read_text(encoding="ascii"))
     except OSError:
         return None
+    return found.group(1) if found else None
 
 
 def find(version: str) -> Path | None:
