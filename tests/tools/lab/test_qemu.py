@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 def test_the_matrix_is_whole():
     cases = qemu.all_cases()
-    assert len({case.name for case in cases}) == len(cases) == 24 + 8 + 8
+    assert len({case.name for case in cases}) == len(cases) == 24 + 8 + 8 + 1
     boots = {(case.machine, case.cpus, case.irqchip, case.boot)
              for case in cases if case.what == "boot"}
     assert len(boots) == 2 * 3 * 2 * 2
@@ -47,6 +47,15 @@ def test_a_case_that_fails_fails_the_run(tmp_path, capsys, word, status, half):
     row = Row("boot-x", **{"stock": None, "tree": None, half: outcome})
     assert conformance_qemu.report([row], half, tmp_path) == status
     said = capsys.readouterr().out
-    assert f"{1 - status} of 1 cases passed" in said
+    assert f"{1 - status} of 1 cases passed, 0 skipped" in said
     xml = (tmp_path / "qemu.xml").read_text()
     assert f'failures="{status}"' in xml and ("&lt;why&gt;" in xml) == bool(status)
+
+
+def test_only_a_case_that_may_is_skipped(tmp_path, capsys):
+    rows = [Row("boot-x", None, Outcome("pass")),
+            Row("breakpoint-x", None, Outcome("skip", 1.0, "why"), ("skip",))]
+    assert conformance_qemu.report(rows, "tree", tmp_path) == 0
+    assert "1 of 2 cases passed, 1 skipped" in capsys.readouterr().out
+    assert 'skipped="1"' in (tmp_path / "qemu.xml").read_text()
+    assert conformance_qemu.report([Row("boot-x", None, Outcome("skip"))], "tree", tmp_path) == 1

@@ -28,7 +28,7 @@ class Case:
     """One run of QEMU.
 
     what: "boot" (init, disk and net traffic, power-off), "snapshot" (savevm, loadvm),
-    "gdb" (breakpoints, stepping). boot: "direct" hands the kernel over with -kernel,
+    "gdb" (stepping, stopping), "breakpoint" (hits). boot: "direct" hands the kernel over with -kernel,
     "seabios" has SeaBIOS start a boot loader from a disk.
     """
 
@@ -50,7 +50,7 @@ def all_cases() -> list[Case]:
              itertools.product(MACHINES, CPUS, IRQCHIPS, BOOTS)]
     others = [Case(what, machine, cpus, irqchip) for what, machine, irqchip, cpus in
               itertools.product(("snapshot", "gdb"), MACHINES, IRQCHIPS, (1, 4))]
-    return boots + others
+    return [*boots, *others, Case("breakpoint", "q35", 2, "on")]
 
 
 # What the test of one plain boot leaves out: two CPUs, the other chip set, most
