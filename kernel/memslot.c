@@ -358,16 +358,21 @@ EXPORT_SYMBOL_GPL(kvm_gfn_to_hva);
 
 int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *data, size_t len)
 {
-	while (len) {
-		size_t n = min_t(size_t, len, PAGE_SIZE - offset_in_page(gpa));
-		unsigned long hva = kvm_gfn_to_hva(kvm, gpa >> PAGE_SHIFT, NULL);
+	unsigned long hva;
+	size_t n;
 
+	/* Entries of page tables are most of what is read. */
+	if (len == sizeof(u64) && !(gpa & 7)) {
+		hva = kvm_gfn_to_hva(kvm, gpa >> PAGE_SHIFT, NULL);
+		return hva ? __get_user(*(u64 *)data, (u64 __user *)
+					(hva + offset_in_page(gpa))) : -EFAULT;
+	}
+	for (; len; gpa += n, data += n, len -= n) {
+		n = min_t(size_t, len, PAGE_SIZE - offset_in_page(gpa));
+		hva = kvm_gfn_to_hva(kvm, gpa >> PAGE_SHIFT, NULL);
 		if (!hva || __copy_from_user(data, (void __user *)
 					     (hva + offset_in_page(gpa)), n))
 			return -EFAULT;
-		gpa += n;
-		data += n;
-		len -= n;
 	}
 	return 0;
 }

@@ -9,6 +9,13 @@
 #ifndef UNIKVM_SHIM_H
 #define UNIKVM_SHIM_H
 
+/* Large and filled member by member: not to be cleared on the stack first. */
+#if defined(__has_attribute) && __has_attribute(__uninitialized__)
+#define no_init	__attribute__((__uninitialized__))
+#else
+#define no_init
+#endif
+
 #ifdef __KERNEL__
 
 #include <linux/bitops.h>

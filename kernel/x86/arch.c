@@ -491,7 +491,7 @@ unsigned long kvm_arch_vcpu_exit_ip(struct kvm_vcpu *vcpu)
 
 bool kvm_arch_vcpu_in_kernel(struct kvm_vcpu *vcpu)
 {
-	return x86_ops->get_cpl(to_x86(vcpu)) == 0;
+	return x86_op(get_cpl)(to_x86(vcpu)) == 0;
 }
 
 static long ioctl_interrupt(struct x86_vcpu *v, void __user *argp)

@@ -59,7 +59,7 @@ static struct code_position code_position(struct x86_vcpu *v)
 {
 	struct kvm_segment cs;
 
-	x86_ops->get_segment(v, SEG_CS, &cs);
+	x86_op(get_segment)(v, SEG_CS, &cs);
 	if (is_long_mode(v) && cs.l)
 		return (struct code_position){ X86_INSN_64, v->rip };
 	return (struct code_position){
@@ -93,7 +93,7 @@ static int emulation_failed(struct x86_vcpu *v)
 
 	v->vcpu.stat.insn_emulation_fail++;
 	trace_kvm_emulate_insn(v, true);
-	if (x86_ops->get_cpl(v) &&
+	if (x86_op(get_cpl)(v) &&
 	    !to_x86_vm(v->vcpu.kvm)->exit_on_emulation_failure) {
 		x86_queue_exception(v, UD_VECTOR);
 		return 1;
@@ -134,19 +134,23 @@ static int fetch_more(struct x86_vcpu *v, u64 linear, u32 len)
 	return 1;
 }
 
-static int fetch_and_decode(struct x86_vcpu *v, const struct code_position *at,
-			    struct x86_insn *insn)
+/* What of it is on its first page. */
+static int fetch_first(struct x86_vcpu *v, const struct code_position *at)
+{
+	v->emul.nr_bytes = 0;
+	return fetch_more(v, at->linear,
+			  min_t(u32, X86_MAX_INSN_LEN,
+				PAGE_SIZE - (at->linear & ~PAGE_MASK)));
+}
+
+static int decode_fetched(struct x86_vcpu *v, const struct code_position *at,
+			  struct x86_insn *insn)
 {
 	struct emulator *e = &v->emul;
-	u32 first = min_t(u32, X86_MAX_INSN_LEN,
-			  PAGE_SIZE - (at->linear & ~PAGE_MASK));
+	u32 first = e->nr_bytes;
 	u64 rest;
 	int ret;
 
-	e->nr_bytes = 0;
-	ret = fetch_more(v, at->linear, first);
-	if (ret != 1)
-		return ret;
 	ret = x86_insn_decode(insn, e->bytes, first, at->mode);
 	if (ret == X86_INSN_TRUNCATED) {
 		rest = at->linear + first;
@@ -165,6 +169,7 @@ static int decode_at(struct x86_vcpu *v, const struct code_position *at,
 		     struct x86_insn *insn)
 {
 	struct emulator *e = &v->emul;
+	int ret;
 
 	if (v->insn_len) {
 		e->nr_bytes = v->insn_len;
@@ -172,7 +177,8 @@ static int decode_at(struct x86_vcpu *v, const struct code_position *at,
 		if (x86_insn_decode(insn, e->bytes, e->nr_bytes, at->mode) > 0)
 			return 1;
 	}
-	return fetch_and_decode(v, at, insn);
+	ret = fetch_first(v, at);
+	return ret == 1 ? decode_fetched(v, at, insn) : ret;
 }
 
 int x86_decode_current(struct x86_vcpu *v, struct x86_insn *insn)
@@ -220,24 +226,49 @@ int x86_advance_rip(struct x86_vcpu *v, u64 next_rip)
 {
 	v->rip = next_rip;
 	v->rflags &= ~RFLAGS_RF;
-	x86_ops->set_interrupt_shadow(v, 0);
+	x86_op(set_interrupt_shadow)(v, 0);
 	return trap_after(v, v->rflags & RFLAGS_TF);
 }
 EXPORT_SYMBOL_GPL(x86_advance_rip);
+
+/*
+ * Length of what exits most, the same in every mode: HLT, CPUID, RDMSR, WRMSR
+ * without prefixes. 0: decode it.
+ */
+static u32 common_length(const struct emulator *e)
+{
+	const u8 *b = e->bytes;
+
+	if (e->nr_bytes < 2)
+		return 0;
+	if (b[0] == 0xf4)
+		return 1;
+	return b[0] == 0x0f && (b[1] == 0xa2 || b[1] == 0x30 ||
+				b[1] == 0x32) ? 2 : 0;
+}
 
 int x86_find_next_rip(struct x86_vcpu *v)
 {
 	struct code_position at;
 	struct x86_insn insn;
+	u32 len;
 	int ret;
 
 	if (v->next_rip)
 		return 1;
 	at = code_position(v);
-	ret = decode_at(v, &at, &insn);
-	if (ret == 1)
-		v->next_rip = wrap_rip(v->rip + insn.len, at.mode);
-	return ret;
+	ret = fetch_first(v, &at);
+	if (ret != 1)
+		return ret;
+	len = common_length(&v->emul);
+	if (!len) {
+		ret = decode_fetched(v, &at, &insn);
+		if (ret != 1)
+			return ret;
+		len = insn.len;
+	}
+	v->next_rip = wrap_rip(v->rip + len, at.mode);
+	return 1;
 }
 
 int x86_skip_insn(struct x86_vcpu *v)
@@ -458,7 +489,7 @@ static int op_port_write(struct emulator *e, u16 port, const void *data,
 static void op_get_segment(struct emulator *e, enum x86_seg seg,
 			   struct kvm_segment *out)
 {
-	x86_ops->get_segment(vcpu_of(e), seg, out);
+	x86_op(get_segment)(vcpu_of(e), seg, out);
 }
 
 static void op_set_segment(struct emulator *e, enum x86_seg seg,
@@ -739,7 +770,7 @@ static int insn_done(struct x86_vcpu *v)
 
 	take_over_registers(v);
 	if (!e->rep_pending)
-		x86_ops->set_interrupt_shadow(v, e->shadow);
+		x86_op(set_interrupt_shadow)(v, e->shadow);
 	if (e->shadow & KVM_X86_SHADOW_INT_MOV_SS)
 		tf = false;
 	if (!writes)
@@ -760,7 +791,7 @@ static void load_emulator(struct x86_vcpu *v)
 	e->cr0 = v->cr0;
 	e->cr4 = v->cr4;
 	e->efer = v->efer;
-	e->cpl = x86_ops->get_cpl(v);
+	e->cpl = x86_op(get_cpl)(v);
 }
 
 static int run_emulator(struct x86_vcpu *v)

@@ -179,7 +179,7 @@ bool x86_event_pending(struct x86_vcpu *v)
 	if (atomic_read(&v->nmi_queued) ||
 	    (v->nmi_pending && x86_ops->nmi_allowed(v)))
 		return true;
-	if (x86_irq_pending(v) && x86_ops->interrupt_allowed(v))
+	if (x86_irq_pending(v) && x86_op(interrupt_allowed)(v))
 		return true;
 	return v->lapic && x86_lapic_timer_pending(v);
 }
@@ -202,7 +202,7 @@ bool x86_ready_for_interrupt(struct x86_vcpu *v)
 		return true;
 	if (!x86_accepts_user_irq(v))
 		return false;
-	return x86_ops->interrupt_allowed(v) && !v->interrupt.injected &&
+	return x86_op(interrupt_allowed)(v) && !v->interrupt.injected &&
 	       !v->exception.pending && !v->exception.injected &&
 	       !v->nmi_injected;
 }
@@ -266,7 +266,7 @@ static int inject_irq(struct x86_vcpu *v, bool can_inject)
 
 	if (!x86_irq_pending(v))
 		return 0;
-	if (can_inject && x86_ops->interrupt_allowed(v)) {
+	if (can_inject && x86_op(interrupt_allowed)(v)) {
 		vector = x86_irq_ack(v);
 		if (vector < 0)		/* withdrawn since we looked */
 			return 0;

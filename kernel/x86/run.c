@@ -205,7 +205,7 @@ int x86_emulate_xsetbv(struct x86_vcpu *v)
 
 	if (ret != 1)
 		return ret;
-	if (x86_ops->get_cpl(v) ||
+	if (x86_op(get_cpl)(v) ||
 	    x86_set_xcr(v, v->gpr[REG_RCX], value))
 		return inject_gp(v);
 	return x86_advance_rip(v, v->next_rip);
@@ -258,7 +258,7 @@ int x86_emulate_hypercall(struct x86_vcpu *v)
 		return ret;
 	trace_kvm_hypercall(nr, v->gpr[REG_RBX] & mask, v->gpr[REG_RCX] & mask,
 			    v->gpr[REG_RDX] & mask, v->gpr[REG_RSI] & mask);
-	if (x86_ops->get_cpl(v))
+	if (x86_op(get_cpl)(v))
 		ret = -HC_EPERM;
 	else if (nr == HC_VAPIC_POLL_IRQ)
 		ret = 0;
@@ -352,7 +352,7 @@ static void sync_tpr(struct x86_vcpu *v)
 	v->cr8 = x86_lapic_get_tpr(v) >> 4;
 	irr = x86_lapic_highest_irr(v);
 	/* A pending vector that the priority masks: exit when it is lowered. */
-	x86_ops->update_cr8_intercept(v, irr >= 0 && irr >> 4 <= v->cr8 ?
+	x86_op(update_cr8_intercept)(v, irr >= 0 && irr >> 4 <= v->cr8 ?
 				      irr >> 4 : -1);
 }
 
@@ -417,7 +417,7 @@ static void enter_guest(struct x86_vcpu *v)
 		debugregs_enter(v);
 	guest_timing_enter();
 	x86_xcr0_enter(v);
-	x86_ops->run(v);
+	x86_op(run)(v);
 	x86_xcr0_exit(v);
 	if (unlikely(guest_debugregs) || hw_breakpoint_active())
 		hw_breakpoint_restore();
@@ -429,7 +429,7 @@ static void leave_guest(struct x86_vcpu *v)
 	v->vcpu.mode = OUTSIDE_GUEST_MODE;
 	/* mode before what follows; pairs with kvm_kick_all_vcpus() */
 	smp_wmb();
-	x86_ops->handle_exit_irqoff(v);
+	x86_op(handle_exit_irqoff)(v);
 	/* The tick that ended the guest's slice is charged to the guest. */
 	WRITE_ONCE(v->vcpu.sampled, true);
 	local_irq_enable();
@@ -483,7 +483,7 @@ static int vcpu_enter(struct x86_vcpu *v)
 		return ret > 0 ? 1 : ret;
 
 	preempt_disable();
-	x86_ops->prepare_entry(v);
+	x86_op(prepare_entry)(v);
 	local_irq_disable();
 	vcpu->mode = IN_GUEST_MODE;
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
@@ -497,7 +497,7 @@ static int vcpu_enter(struct x86_vcpu *v)
 	enter_guest(v);
 	leave_guest(v);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
-	return x86_ops->handle_exit(v);
+	return x86_op(handle_exit)(v);
 }
 
 /* ---- the loop ---- */

@@ -16,6 +16,17 @@ module_param_named(paranoid_break, x86_paranoid_break, uint, 0644);
 MODULE_PARM_DESC(paranoid_break,
 	"With paranoid: break a rule on purpose (1 NPT flush, 2 clean bit)");
 
+#define X(op) DEFINE_STATIC_CALL_NULL(x86_op_##op, *((struct x86_ops *)0)->op);
+X86_HOT_OPS(X)
+#undef X
+
+static void patch_hot_ops(const struct x86_ops *ops)
+{
+#define X(op) static_call_update(x86_op_##op, ops->op);
+	X86_HOT_OPS(X)
+#undef X
+}
+
 /* The vendor's module_init calls this last: it opens /dev/kvm to users. */
 int x86_vendor_init(const struct x86_ops *ops)
 {
@@ -26,6 +37,7 @@ int x86_vendor_init(const struct x86_ops *ops)
 		return -EEXIST;
 	}
 	x86_ops = ops;
+	patch_hot_ops(ops);
 	ret = x86_cpuid_module_init();
 	if (ret)
 		goto out_ops;

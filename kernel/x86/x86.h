@@ -12,6 +12,7 @@
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
 #include <linux/pvclock_gtod.h>
+#include <linux/static_call.h>
 
 #include <asm/fpu/api.h>
 #include <asm/pvclock-abi.h>
@@ -332,6 +333,19 @@ struct x86_ops {
 };
 
 extern const struct x86_ops *x86_ops;	/* run.c; set once by the vendor */
+
+/*
+ * Those of every exit are called directly, patched in when the vendor comes:
+ * an indirect call, with what protects it, costs as much as the rest of some.
+ */
+#define X86_HOT_OPS(X)							\
+	X(prepare_entry) X(run) X(handle_exit_irqoff) X(handle_exit)	\
+	X(get_segment) X(get_cpl) X(set_interrupt_shadow)		\
+	X(interrupt_allowed) X(update_cr8_intercept)
+#define X(op) DECLARE_STATIC_CALL(x86_op_##op, *((struct x86_ops *)0)->op);
+X86_HOT_OPS(X)
+#undef X
+#define x86_op(op)	static_call(x86_op_##op)
 
 /* vendor.c: called by the vendor module's init and exit */
 int x86_vendor_init(const struct x86_ops *ops);

@@ -48,8 +48,9 @@ struct walk {
 	struct walk_step step[MAX_LEVELS];	/* from the root down */
 	int nsteps;
 	int level;		/* of the leaf; 1 is 4 KiB */
-	u64 rights;		/* AND of W and U; NX if any entry has it */
+	u64 rights;		/* AND of W, U and A; NX if any entry has it */
 	u32 error;		/* error code when the walk failed */
+	u64 reserved;		/* bits that no entry may have (not of 32-bit) */
 };
 
 static enum paging paging_mode(const struct walk_cpu *cpu)
@@ -61,6 +62,12 @@ static enum paging paging_mode(const struct walk_cpu *cpu)
 	return cpu->cr4 & CR4_PAE ? PAGING_PAE : PAGING_32;
 }
 
+/* Bits low..high, empty if high < low. */
+static u64 mask(int low, int high)
+{
+	return high < low ? 0 : GENMASK_ULL(high, low);
+}
+
 static void walk_init(struct walk *w)
 {
 	w->mode = paging_mode(w->cpu);
@@ -69,21 +76,17 @@ static void walk_init(struct walk *w)
 	w->levels = w->mode == PAGING_32 ? 2 : 3;
 	if (w->mode == PAGING_LONG)
 		w->levels = w->cpu->cr4 & CR4_LA57 ? 5 : 4;
+	w->reserved = mask(w->cpu->maxphyaddr, 51);
+	if (w->mode == PAGING_PAE)
+		w->reserved |= mask(52, 62);
+	if (!(w->cpu->efer & EFER_NXE))
+		w->reserved |= PTE_NX;
 }
 
-/* Bits low..high, empty if high < low. */
-static u64 mask(int low, int high)
+static __always_inline bool is_large_page(const struct walk *w,
+					  enum paging mode, int level)
 {
-	return high < low ? 0 : GENMASK_ULL(high, low);
-}
-
-static bool is_leaf(const struct walk *w, int level, u64 entry)
-{
-	if (level == 1)
-		return true;
-	if (!(entry & PTE_PS))
-		return false;
-	switch (w->mode) {
+	switch (mode) {
 	case PAGING_32:
 		return w->cpu->cr4 & CR4_PSE;
 	case PAGING_PAE:
@@ -91,6 +94,12 @@ static bool is_leaf(const struct walk *w, int level, u64 entry)
 	default:
 		return level == 2 || (level == 3 && w->cpu->gbpages);
 	}
+}
+
+static __always_inline bool is_leaf(const struct walk *w, enum paging mode,
+				    int level, u64 entry)
+{
+	return level == 1 || (entry & PTE_PS && is_large_page(w, mode, level));
 }
 
 /* A PAE page-directory-pointer entry has no rights and few free bits. */
@@ -107,22 +116,17 @@ static u64 reserved_32(const struct walk_cpu *cpu, bool leaf, int level)
 	return BIT_ULL(21) | mask(cpu->maxphyaddr - 32 + 13, 20);
 }
 
-static u64 reserved_bits(const struct walk *w, int level, u64 entry)
+static __always_inline u64 reserved_bits(const struct walk *w,
+					 enum paging mode, int level, bool leaf)
 {
 	const struct walk_cpu *cpu = w->cpu;
-	bool leaf = is_leaf(w, level, entry);
-	u64 bits;
+	u64 bits = w->reserved;
 
-	if (w->mode == PAGING_32)
+	if (mode == PAGING_32)
 		return reserved_32(cpu, leaf, level);
-	if (w->mode == PAGING_PAE && level == 3)
+	if (mode == PAGING_PAE && level == 3)
 		return reserved_pdpte(cpu);
 
-	bits = mask(cpu->maxphyaddr, 51);
-	if (w->mode == PAGING_PAE)
-		bits |= mask(52, 62);
-	if (!(cpu->efer & EFER_NXE))
-		bits |= PTE_NX;
 	if (leaf && level > 1)
 		bits |= mask(13, 12 + 9 * (level - 1) - 1);
 	if (!leaf && level > 2)
@@ -132,23 +136,24 @@ static u64 reserved_bits(const struct walk *w, int level, u64 entry)
 	return bits;
 }
 
-static u64 entry_address(const struct walk *w, u64 entry)
+static __always_inline u64 entry_address(enum paging mode, u64 entry)
 {
-	return entry & (w->mode == PAGING_32 ? mask(12, 31) : mask(12, 51));
+	return entry & (mode == PAGING_32 ? mask(12, 31) : mask(12, 51));
 }
 
-static u64 root_address(const struct walk *w)
+static __always_inline u64 root_address(const struct walk *w, enum paging mode)
 {
-	if (w->mode == PAGING_PAE)
+	if (mode == PAGING_PAE)
 		return w->cpu->cr3 & mask(5, 31);
-	return entry_address(w, w->cpu->cr3);
+	return entry_address(mode, w->cpu->cr3);
 }
 
-static bool read_entry(struct walk *w, u64 addr, u64 *entry)
+static __always_inline bool read_entry(const struct walk *w, enum paging mode,
+				       u64 addr, u64 *entry)
 {
 	u32 e32 = 0;
 
-	if (w->size == 8)
+	if (mode != PAGING_32)
 		return !w->ops->read(w->ctx, addr, entry, 8);
 	if (w->ops->read(w->ctx, addr, &e32, 4))
 		return false;
@@ -156,46 +161,60 @@ static bool read_entry(struct walk *w, u64 addr, u64 *entry)
 	return true;
 }
 
-static void narrow_rights(struct walk *w, int level, u64 entry)
+/* What is left of rights below entry. */
+static __always_inline u64 narrow_rights(enum paging mode, int level,
+					 u64 rights, u64 entry)
 {
 	/* PAE's top level says nothing about rights. */
-	if (w->mode == PAGING_PAE && level == 3)
-		return;
-	w->rights &= entry | ~(PTE_W | PTE_U);
-	w->rights |= w->size == 8 ? entry & PTE_NX : 0;
+	if (mode == PAGING_PAE && level == 3)
+		return rights;
+	rights &= entry | ~(PTE_W | PTE_U | PTE_A);
+	return mode == PAGING_32 ? rights : rights | (entry & PTE_NX);
 }
 
-/* From the root to a leaf; false with w->error set if there is none. */
-static bool descend(struct walk *w)
+/*
+ * From the root to a leaf; false with w->error set if there is none. The mode
+ * is a constant to the compiler: this loop is most of a walk.
+ */
+static __always_inline bool descend_in(struct walk *w, enum paging mode)
 {
-	u64 table = root_address(w);
-	int level;
+	u64 table = root_address(w, mode), rights = PTE_W | PTE_U | PTE_A;
+	int level, bits = mode == PAGING_32 ? 10 : 9;
+	struct walk_step *step = w->step;
 
-	w->rights = PTE_W | PTE_U;
 	w->error = 0;
-	w->nsteps = 0;
-	for (level = w->levels; ; level--) {
-		int shift = 12 + w->bits * (level - 1);
-		u64 index = w->gva >> shift & ((1ULL << w->bits) - 1);
-		struct walk_step *step = &w->step[w->nsteps++];
+	for (level = w->levels; ; level--, step++) {
+		u64 index = w->gva >> (12 + bits * (level - 1)), entry;
+		bool leaf;
 
-		if (w->mode == PAGING_PAE && level == 3)
-			index &= 3;
-		step->addr = table + index * w->size;
-		if (!read_entry(w, step->addr, &step->entry) ||
-		    !(step->entry & PTE_P))
+		index &= mode == PAGING_PAE && level == 3 ? 3 :
+			 (1 << bits) - 1;
+		step->addr = table + index * (mode == PAGING_32 ? 4 : 8);
+		if (!read_entry(w, mode, step->addr, &entry) ||
+		    !(entry & PTE_P))
 			return false;
-		if (step->entry & reserved_bits(w, level, step->entry)) {
+		leaf = is_leaf(w, mode, level, entry);
+		if (entry & reserved_bits(w, mode, level, leaf)) {
 			w->error = PF_PRESENT | PF_RSVD;
 			return false;
 		}
-		narrow_rights(w, level, step->entry);
-		if (is_leaf(w, level, step->entry))
+		step->entry = entry;
+		rights = narrow_rights(mode, level, rights, entry);
+		if (leaf)
 			break;
-		table = entry_address(w, step->entry);
+		table = entry_address(mode, entry);
 	}
+	w->nsteps = step - w->step + 1;
+	w->rights = rights;
 	w->level = level;
 	return true;
+}
+
+static bool descend(struct walk *w)
+{
+	return w->mode == PAGING_LONG ? descend_in(w, PAGING_LONG) :
+	       w->mode == PAGING_PAE ? descend_in(w, PAGING_PAE) :
+				       descend_in(w, PAGING_32);
 }
 
 static bool fetch_denied(const struct walk *w)
@@ -267,8 +286,12 @@ static int set_bits(struct walk *w, struct walk_step *step, u64 bits)
 
 static int set_accessed_dirty(struct walk *w)
 {
+	u64 leaf_entry = w->step[w->nsteps - 1].entry;
 	int i, ret = 0;
 
+	if (w->rights & PTE_A &&
+	    (!(w->access & PF_WRITE) || leaf_entry & PTE_D))
+		return 0;	/* nearly always */
 	if (!w->ops->cmpxchg)
 		return 0;
 	for (i = 0; !ret && i < w->nsteps; i++) {
@@ -287,7 +310,7 @@ static void fill_result(const struct walk *w, struct walk_result *res)
 {
 	u64 leaf = w->step[w->nsteps - 1].entry;
 	int shift = 12 + w->bits * (w->level - 1);
-	u64 base = entry_address(w, leaf) & ~mask(0, shift - 1);
+	u64 base = entry_address(w->mode, leaf) & ~mask(0, shift - 1);
 
 	/* PSE-36: bits 13..20 of a 4 MiB entry are address bits 32..39. */
 	if (w->mode == PAGING_32 && w->level == 2)
@@ -348,11 +371,14 @@ int x86_walk(const struct walk_cpu *cpu, const struct walk_ops *ops, void *ctx,
 	     u64 gva, u32 access, struct walk_result *res,
 	     struct emul_fault *fault)
 {
-	struct walk w = {
-		.cpu = cpu, .ops = ops, .ctx = ctx, .gva = gva, .access = access
-	};
+	struct walk w no_init;
 	int tries;
 
+	w.cpu = cpu;
+	w.ops = ops;
+	w.ctx = ctx;
+	w.gva = gva;
+	w.access = access;
 	walk_init(&w);
 	if (w.mode == PAGING_NONE)
 		return no_paging(gva, res);

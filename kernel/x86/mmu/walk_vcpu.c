@@ -59,7 +59,7 @@ static u32 access_of(struct x86_vcpu *v, u32 access)
 {
 	if (access & X86_ACCESS_IMPLICIT)
 		return access & ~X86_ACCESS_USER;
-	return x86_ops->get_cpl(v) == 3 ? access | X86_ACCESS_USER : access;
+	return x86_op(get_cpl)(v) == 3 ? access | X86_ACCESS_USER : access;
 }
 
 int x86_gva_to_gpa(struct x86_vcpu *v, gva_t gva, u32 access, gpa_t *gpa,

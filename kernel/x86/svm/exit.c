@@ -305,13 +305,18 @@ static int (*const exit_handlers[SVM_NR_EXITS])(struct svm_vcpu *) = {
 };
 
 /* A machine check belongs to the host, as if user space had met it. */
-void svm_handle_exit_irqoff(struct x86_vcpu *v)
+static noinline void machine_check(void)
 {
 	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
 
-	if (to_svm(v)->vmcb->control.exit_code ==
-	    SVM_EXIT_EXCEPTION + MC_VECTOR)
-		do_machine_check(&regs);
+	do_machine_check(&regs);
+}
+
+void svm_handle_exit_irqoff(struct x86_vcpu *v)
+{
+	if (unlikely(to_svm(v)->vmcb->control.exit_code ==
+		     SVM_EXIT_EXCEPTION + MC_VECTOR))
+		machine_check();
 }
 
 int svm_handle_exit(struct x86_vcpu *v)

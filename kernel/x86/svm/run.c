@@ -107,7 +107,9 @@ static void paranoid_check(struct svm_vcpu *svm)
 		x86_paranoid_break &= ~X86_BREAK_CLEAN_BITS;
 		vmcb->control.int_vector ^= 1;
 	}
-	lies = vmcb->control.clean & vmcb_changed_groups(vmcb, svm->shadow);
+	/* The check may have been switched on since the last exit. */
+	lies = svm->shadow_valid ? vmcb->control.clean &
+		vmcb_changed_groups(vmcb, svm->shadow) : 0;
 	if (lies) {
 		pr_warn_ratelimited("unikvm paranoid: VMCB groups %#x changed under set clean bits (rip %#llx, exit %#llx)\n",
 				    lies, svm->x86.rip,
@@ -258,7 +260,7 @@ void svm_run(struct x86_vcpu *v)
 	}
 	trace_kvm_entry(v, immediate_exit);
 	load_registers(svm);
-	if (paranoid)
+	if (unlikely(paranoid))
 		paranoid_check(svm);
 	spec_ctrl_switch(v, true);
 	/* An NMI that ended the guest comes at the STGI inside. */
@@ -274,7 +276,9 @@ void svm_run(struct x86_vcpu *v)
 	}
 	c->tlb_control = TLB_CONTROL_NOTHING;
 	c->event_inj = 0;
-	memcpy(svm->shadow, svm->vmcb, sizeof(*svm->shadow));
+	svm->shadow_valid = paranoid;
+	if (unlikely(paranoid))
+		memcpy(svm->shadow, svm->vmcb, sizeof(*svm->shadow));
 	store_registers(svm);
 	trace_kvm_exit(v, KVM_ISA_SVM, c->exit_code, c->exit_info_1,
 		       c->exit_info_2, c->exit_int_info, c->exit_int_info_err);

@@ -13,6 +13,7 @@ struct svm_vcpu {
 	hpa_t vmcb_pa;
 	u8 *msrpm;
 	struct vmcb *shadow;		/* paranoid: the VMCB after the last exit */
+	bool shadow_valid;
 	struct asid asid;
 	u8 tlb_control;			/* of the next entry */
 
