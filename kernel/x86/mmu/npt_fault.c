@@ -31,6 +31,7 @@ struct npt_fault {
 	unsigned long seq;	/* mmu_invalidate_seq before the lookup */
 	bool write;		/* what the guest wants */
 	/* what the host has */
+	bool was_there;		/* before this fault */
 	struct page *page;	/* a reference is held; NULL: device memory */
 	kpfn_t pfn;
 	bool writable;
@@ -83,6 +84,7 @@ static int get_page_of(struct npt_fault *f)
 	long ret;
 
 	ret = get_user_pages_fast_only(f->hva, 1, flags, &f->page);
+	f->was_there = ret == 1;
 	if (ret != 1)
 		ret = get_user_pages_unlocked(f->hva, 1, &f->page,
 					      flags | FOLL_HWPOISON |
@@ -282,7 +284,8 @@ static int install(struct npt_fault *f)
 		if (w && f->page)
 			mark_host_dirty(f->pfn);
 		flush |= set_leaf(f->npt, entry, level, leaf);
-		if (!huge && f->page)
+		/* A page just made has no neighbours yet, as a rule. */
+		if (!huge && f->page && f->was_there)
 			map_around(f, entry);
 	}
 	if (flush)
