@@ -61,3 +61,14 @@ bool tsc_khz_acceptable(u32 wanted_khz, u32 khz)
 
 	return wanted_khz >= khz - tolerance && wanted_khz <= khz + tolerance;
 }
+
+u32 timer_advance_next(u32 advance, s64 late_ns)
+{
+	s64 next;
+
+	/* So late that something else had the host. */
+	if (late_ns > 20 * TIMER_ADVANCE_MAX)
+		return advance;
+	next = advance + (late_ns + TIMER_ADVANCE_MARGIN) / 8;
+	return next < 0 ? 0 : min_t(s64, next, TIMER_ADVANCE_MAX);
+}

@@ -27,6 +27,15 @@ u64 time_ns_to_ticks(u64 ns, u32 khz);
  */
 bool tsc_write_matches(u64 data, u64 last_write, u64 elapsed_ns, u32 khz);
 
+/*
+ * A timer is set some ns early, for what lies between its interrupt and the
+ * guest. The next advance, when the guest was ready late_ns after the deadline
+ * (negative: it had to wait). It settles where the guest waits for a margin.
+ */
+#define TIMER_ADVANCE_MAX	5000
+#define TIMER_ADVANCE_MARGIN	250
+u32 timer_advance_next(u32 advance, s64 late_ns);
+
 /* A rate within 250 ppm of ours needs no scaling. */
 bool tsc_khz_acceptable(u32 wanted_khz, u32 khz);
 

@@ -657,6 +657,7 @@ int x86_lapic_highest_irr(struct x86_vcpu *v);
 int x86_lapic_ack_irq(struct x86_vcpu *v);	/* IRR to ISR; vector or -1 */
 void x86_lapic_timer_fired(struct x86_vcpu *v);	/* X86_REQ_APIC_TIMER */
 bool x86_lapic_timer_pending(struct x86_vcpu *v);
+void x86_lapic_await_deadline(struct x86_vcpu *v);	/* irqs off */
 void x86_lapic_migrate_timer(struct x86_vcpu *v);
 bool x86_lapic_accepts_pic(struct x86_vcpu *v);	/* LINT0 is ExtINT */
 /* INIT and SIPI that wait in the LAPIC; returns 0 or <0 */

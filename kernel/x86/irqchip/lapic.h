@@ -32,6 +32,8 @@ struct lapic {
 	atomic_t timer_pending;		/* set by the timer's callback */
 	u64 period_ns;			/* 0: not periodic */
 	u64 tsc_deadline;		/* guest TSC; 0: disarmed */
+	u64 fired_deadline;		/* went off, maybe a little early */
+	u32 advance_ns;			/* by at most so much */
 };
 
 /*

@@ -7,10 +7,17 @@
  * cannot wait for a lock that the callback wants.
  */
 
+#include <linux/export.h>
 #include <linux/ktime.h>
 #include <linux/moduleparam.h>
 
+#include "../time_logic.h"
 #include "lapic.h"
+
+static int timer_advance_ns = -1;
+module_param_named(lapic_timer_advance_ns, timer_advance_ns, int, 0444);
+MODULE_PARM_DESC(lapic_timer_advance_ns,
+		 "Fire TSC deadlines so much early and wait, up to 5000 (default: as it turns out)");
 
 unsigned int x86_min_timer_period_us = 200;
 module_param_named(min_timer_period_us, x86_min_timer_period_us, uint, 0644);
@@ -35,6 +42,7 @@ static enum hrtimer_restart timer_fn(struct hrtimer *timer)
 void lapic_timer_init(struct lapic *apic)
 {
 	hrtimer_setup(&apic->timer, timer_fn, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	apic->advance_ns = clamp(timer_advance_ns, 0, TIMER_ADVANCE_MAX);
 }
 
 void lapic_timer_cancel(struct lapic *apic)
@@ -42,6 +50,7 @@ void lapic_timer_cancel(struct lapic *apic)
 	hrtimer_cancel(&apic->timer);
 	atomic_set(&apic->timer_pending, 0);
 	apic->period_ns = 0;
+	apic->fired_deadline = 0;
 }
 
 static void start_in(struct lapic *apic, u64 ns)
@@ -101,17 +110,51 @@ void lapic_timer_disarm(struct lapic *apic)
 
 /* ---- TSC deadline, SDM vol. 3A "TSC-Deadline Mode" ---- */
 
-/* Nanoseconds until the guest's TSC reaches the deadline; 0: reached */
+static u32 khz_of(const struct x86_vcpu *v)
+{
+	return v->tsc_khz ? v->tsc_khz : x86_host.tsc_khz;
+}
+
+/* Nanoseconds until the timer has to fire; 0: now */
 static u64 deadline_ns(struct lapic *apic)
 {
 	struct x86_vcpu *v = apic->v;
-	u64 now = x86_guest_tsc(v, rdtsc());
-	u32 khz = v->tsc_khz ? v->tsc_khz : x86_host.tsc_khz;
+	u64 now = x86_guest_tsc(v, rdtsc()), ns;
 
 	if (apic->tsc_deadline <= now)
 		return 0;
-	return lapic_tsc_to_ns(apic->tsc_deadline - now, khz) + 1;
+	ns = lapic_tsc_to_ns(apic->tsc_deadline - now, khz_of(v)) + 1;
+	return ns > apic->advance_ns ? ns - apic->advance_ns : 0;
 }
+
+/*
+ * The guest must not see the interrupt before its TSC reaches the deadline.
+ * Interrupts are off, the entry comes next; waits no longer than the advance.
+ */
+void x86_lapic_await_deadline(struct x86_vcpu *v)
+{
+	struct lapic *apic = v->lapic;
+	u64 deadline, now, most;
+	s64 late;
+
+	if (!apic || likely(!apic->fired_deadline))
+		return;
+	deadline = apic->fired_deadline;
+	apic->fired_deadline = 0;
+	now = x86_guest_tsc(v, rdtsc());
+	late = now - deadline;
+	most = time_ns_to_ticks(apic->advance_ns, khz_of(v)) + 1;
+	if (timer_advance_ns < 0)
+		apic->advance_ns = timer_advance_next(apic->advance_ns,
+			late < 0 ? -(s64)lapic_tsc_to_ns(-late, khz_of(v)) :
+				   lapic_tsc_to_ns(late, khz_of(v)));
+	/* Far off: the guest's TSC was written meanwhile. */
+	if (late >= 0 || -late > most)
+		return;
+	while ((s64)(x86_guest_tsc(v, rdtsc()) - deadline) < 0)
+		cpu_relax();
+}
+EXPORT_SYMBOL_GPL(x86_lapic_await_deadline);
 
 u64 x86_lapic_get_tscdeadline(struct x86_vcpu *v)
 {
@@ -171,6 +214,7 @@ void x86_lapic_timer_fired(struct x86_vcpu *v)
 			start_in(apic, early);
 			return;
 		}
+		apic->fired_deadline = apic->tsc_deadline;
 		apic->tsc_deadline = 0;
 	}
 	raise_timer_vector(apic);

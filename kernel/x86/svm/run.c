@@ -262,6 +262,7 @@ void svm_run(struct x86_vcpu *v)
 	load_registers(svm);
 	if (unlikely(paranoid))
 		paranoid_check(svm);
+	x86_lapic_await_deadline(v);
 	spec_ctrl_switch(v, true);
 	/* An NMI that ended the guest comes at the STGI inside. */
 	WRITE_ONCE(v->vcpu.sampled, true);

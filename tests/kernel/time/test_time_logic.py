@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Clock arithmetic of kernel/x86/time_logic.c against exact integers."""
 
-from ctypes import Structure, c_bool, c_int8, c_uint32, c_uint64
+from ctypes import Structure, c_bool, c_int8, c_int64, c_uint32, c_uint64
 
 import pytest
 from hypothesis import example, given, settings
@@ -29,6 +29,8 @@ def clock(logic):
     logic.time_ns_to_ticks.restype = c_uint64
     logic.tsc_write_matches.argtypes = [c_uint64, c_uint64, c_uint64, c_uint32]
     logic.tsc_write_matches.restype = c_bool
+    logic.timer_advance_next.argtypes = [c_uint32, c_int64]
+    logic.timer_advance_next.restype = c_uint32
     logic.tsc_khz_acceptable.argtypes = [c_uint32, c_uint32]
     logic.tsc_khz_acceptable.restype = c_bool
     return logic
@@ -110,3 +112,28 @@ def test_edges_of_the_second(clock):
 def test_rates_close_enough(clock, wanted, ok):
     """250 ppm of 2 GHz"""
     assert clock.tsc_khz_acceptable(wanted, 2000000) is ok
+
+
+# -- how early a timer fires ---------------------------------------------------
+
+ADVANCE_MAX, MARGIN = 5000, 250
+
+
+@given(st.integers(0, ADVANCE_MAX), st.integers(-2**63, 2**63 - 1))
+def test_the_advance_is_bounded(clock, advance, late):
+    after = clock.timer_advance_next(advance, late)
+    assert 0 <= after <= ADVANCE_MAX
+    assert after <= advance if late < -MARGIN else after >= advance
+
+
+@pytest.mark.parametrize("way", [0, 900, 3000])
+def test_the_advance_finds_the_way_to_the_guest(clock, way):
+    """A guest ready `way` ns after the interrupt ends up waiting for about the margin."""
+    advance = 0
+    for _ in range(300):
+        advance = clock.timer_advance_next(advance, way - advance)
+    assert way + MARGIN - 8 < advance <= way + MARGIN
+
+
+def test_one_long_delay_tells_nothing(clock):
+    assert clock.timer_advance_next(1000, 10**6) == 1000
