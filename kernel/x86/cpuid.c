@@ -30,8 +30,8 @@ static void read_host(void *ctx, u32 function, u32 index, u32 r[4])
 static u32 pv_features(void)
 {
 	u32 features = BIT(CPUID_PV_CLOCKSOURCE) | BIT(CPUID_PV_NOP_IO_DELAY) |
-		       BIT(CPUID_PV_CLOCKSOURCE2) | BIT(CPUID_PV_UNHALT) |
-		       BIT(CPUID_PV_SCHED_YIELD) |
+		       BIT(CPUID_PV_CLOCKSOURCE2) | BIT(CPUID_PV_EOI) |
+		       BIT(CPUID_PV_UNHALT) | BIT(CPUID_PV_SCHED_YIELD) |
 		       BIT(CPUID_PV_CLOCKSOURCE_STABLE);
 
 	if (IS_ENABLED(CONFIG_SCHED_INFO))

@@ -21,6 +21,7 @@
 #define MSR_WALL_CLOCK_NEW	0x4b564d00
 #define MSR_SYSTEM_TIME_NEW	0x4b564d01
 #define MSR_STEAL_TIME		0x4b564d03
+#define MSR_PV_EOI		0x4b564d04
 
 #define PV_ENABLE		1ULL
 #define STEAL_RESERVED		0x3eULL		/* the page is 64-byte aligned */
@@ -453,6 +454,8 @@ static bool pv_msr_allowed(struct x86_vcpu *v, u32 index)
 		return x86_pv_has(v, CPUID_PV_CLOCKSOURCE2);
 	case MSR_STEAL_TIME:
 		return x86_pv_has(v, CPUID_PV_STEAL_TIME);
+	case MSR_PV_EOI:
+		return x86_pv_has(v, CPUID_PV_EOI);
 	default:
 		return false;
 	}
@@ -473,6 +476,9 @@ int x86_pv_msr_get(struct x86_vcpu *v, u32 index, u64 *data)
 		return 0;
 	case MSR_STEAL_TIME:
 		*data = v->pv.steal_msr;
+		return 0;
+	case MSR_PV_EOI:
+		*data = v->pv.eoi_msr;
 		return 0;
 	default:
 		*data = v->pv.system_time_msr;
@@ -495,6 +501,8 @@ int x86_pv_msr_set(struct x86_vcpu *v, u32 index, u64 data)
 		return 0;
 	case MSR_STEAL_TIME:
 		return steal_msr_set(v, data);
+	case MSR_PV_EOI:
+		return x86_pv_eoi_set(v, data);
 	default:
 		v->pv.system_time_msr = data;
 		kvm_make_request(X86_REQ_CLOCK_UPDATE, &v->vcpu);

@@ -378,6 +378,7 @@ static int prepare_events(struct x86_vcpu *v)
 	if (window)
 		x86_ops->enable_irq_window(v);
 	sync_tpr(v);
+	x86_pv_eoi_enter(v);
 	return 1;
 }
 
@@ -462,6 +463,8 @@ static int entry_cancelled(struct x86_vcpu *v)
 	local_irq_enable();
 	preempt_enable();
 	v->vcpu.srcu_idx = srcu_read_lock(&v->vcpu.kvm->srcu);
+	if (v->pv.eoi_offered)
+		x86_pv_eoi_exit(v);
 	x86_ops->cancel_injection(v);
 	kvm_make_request(X86_REQ_EVENT, &v->vcpu);
 	return likely(hardware_on) ? 1 : kvm_hardware_wait();
@@ -497,6 +500,8 @@ static int vcpu_enter(struct x86_vcpu *v)
 	enter_guest(v);
 	leave_guest(v);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	if (v->pv.eoi_offered)
+		x86_pv_eoi_exit(v);
 	return x86_op(handle_exit)(v);
 }
 

@@ -126,6 +126,8 @@ struct x86_pvclock {
 	bool guest_stopped;	/* KVM_KVMCLOCK_CTRL */
 	u64 steal_msr;		/* MSR 4b564d03 */
 	u64 steal_last;		/* run_delay already reported, ns */
+	u64 eoi_msr;		/* MSR 4b564d04; irqchip/pv_eoi.c */
+	bool eoi_offered;	/* the guest's flag is set */
 };
 
 struct x86_vcpu {
@@ -666,6 +668,10 @@ bool x86_lapic_has_events(struct x86_vcpu *v);
 u32 x86_lapic_get_latched_init(struct x86_vcpu *v);
 void x86_lapic_set_latched_init(struct x86_vcpu *v, bool latched);
 void x86_ioapic_eoi(struct x86_vm *vm, u8 vector, int trigger_level);
+bool x86_ioapic_has_vector(struct x86_vm *vm, u8 vector);
+int x86_pv_eoi_set(struct x86_vcpu *v, u64 data);	/* 1: #GP */
+void x86_pv_eoi_enter(struct x86_vcpu *v);
+void x86_pv_eoi_exit(struct x86_vcpu *v);	/* if pv.eoi_offered */
 void x86_load_eoi_bitmap(struct x86_vcpu *v);
 bool x86_pic_pending(struct x86_vm *vm);	/* the PIC's INTR output */
 int x86_pic_ack(struct x86_vm *vm);		/* vector */

@@ -86,6 +86,15 @@ static void retry_fn(struct work_struct *work)
 	spin_unlock_irqrestore(&ioapic->lock, flags);
 }
 
+/* Does a pin send this vector, so that its EOI is told to others? */
+bool x86_ioapic_has_vector(struct x86_vm *vm, u8 vector)
+{
+	struct ioapic *ioapic = vm->ioapic;
+
+	return ioapic &&
+	       READ_ONCE(ioapic->vectors[vector / 64]) >> (vector % 64) & 1;
+}
+
 void x86_ioapic_eoi(struct x86_vm *vm, u8 vector, int trigger_level)
 {
 	struct ioapic *ioapic = vm->ioapic;
@@ -93,8 +102,7 @@ void x86_ioapic_eoi(struct x86_vm *vm, u8 vector, int trigger_level)
 	unsigned int pin;
 	u32 pins, later;
 
-	if (!ioapic ||
-	    !(READ_ONCE(ioapic->vectors[vector / 64]) >> (vector % 64) & 1))
+	if (!x86_ioapic_has_vector(vm, vector))
 		return;
 	spin_lock_irqsave(&ioapic->lock, flags);
 	pins = ioapic_logic_vector_pins(&ioapic->logic, vector);

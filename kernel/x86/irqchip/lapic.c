@@ -109,7 +109,7 @@ bool lapic_accept(struct x86_vcpu *v, const struct apic_irq *irq)
 
 /* ---- what writes ask for, in the vCPU's thread ---- */
 
-static void end_of_interrupt(struct lapic *apic)
+void lapic_end_of_interrupt(struct lapic *apic)
 {
 	struct x86_vcpu *v = apic->v;
 	struct x86_vm *vm = to_x86_vm(v->vcpu.kvm);
@@ -160,7 +160,7 @@ static void change_divider(struct lapic *apic)
 static void do_actions(struct lapic *apic, u32 actions)
 {
 	if (actions & LAPIC_DO_EOI)
-		end_of_interrupt(apic);
+		lapic_end_of_interrupt(apic);
 	if (actions & LAPIC_DO_IPI)
 		send_ipi(apic);
 	if (actions & LAPIC_DO_SELF)
@@ -438,6 +438,7 @@ void x86_lapic_reset(struct x86_vcpu *v, bool init)
 		return;
 	}
 	lapic_timer_disarm(apic);
+	v->pv.eoi_msr = 0;
 	if (!init) {
 		v->apic_base = apic->base = base;
 		lapic_logic_set_base(&apic->logic, 0, base);

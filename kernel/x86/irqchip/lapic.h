@@ -73,6 +73,7 @@ int x86_apic_deliver(struct x86_vm *vm, struct x86_vcpu *src,
 void x86_apic_kick_pic_listeners(struct x86_vm *vm);
 
 /* lapic.c */
+void lapic_end_of_interrupt(struct lapic *apic);
 bool lapic_accept(struct x86_vcpu *v, const struct apic_irq *irq);
 extern const struct kvm_io_device_ops lapic_mmio_ops;
 

@@ -36,3 +36,9 @@ def stihlt(labs) -> Path:
 def build_guest():
     """build(folder, name), for a machine that sees no folder of ours."""
     return build
+
+
+@pytest.fixture
+def pveoi(labs) -> Path:
+    """Ends interrupts by the flag in memory."""
+    return build(labs.scratch, "pveoi")

@@ -134,7 +134,7 @@ static void signature_and_features(struct machine *m)
 
 	CHECK(e && !memcmp(&e->ebx, "KVMKVMKVM\0\0\0", 12));
 	e = cpuid_entry(m, 0x40000001, 0);
-	CHECK((e->eax & 0x0100000b) == 0x0100000b);
+	CHECK((e->eax & 0x0100004b) == 0x0100004b);
 	CHECK(cpuid_entry(m, 1, 0)->ecx & 1u << 21);	/* x2APIC */
 }
 

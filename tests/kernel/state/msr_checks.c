@@ -116,6 +116,11 @@ static void values_are_checked(struct machine *m)
 	CHECK(!host_wrmsr(m, 0, 0xc0000102, 1ULL << 63));
 	CHECK(!guest_wrmsr(m, 0xc0000080, 1ULL << 40));
 	CHECK(!guest_wrmsr(m, 0x1b, 1 << 10));
+	/* PV EOI: four-byte aligned, on or off */
+	CHECK(!guest_wrmsr(m, 0x4b564d04, SCRATCH | 3));
+	CHECK(guest_wrmsr(m, 0x4b564d04, SCRATCH | 1));
+	CHECK(host_rdmsr(m, 0, 0x4b564d04, &data));
+	EQUAL(data, SCRATCH | 1);
 	CHECK(!host_wrmsr(m, 0, 0x2ff, 0x02));
 	CHECK(guest_wrmsr(m, 0xc0000082, 0xffff800000000000));
 	CHECK(guest_rdmsr(m, 0xc0000082, &data));
