@@ -18,15 +18,11 @@ def exits_by_reason(report: str) -> dict[str, int]:
     return {name: int(count) for name, count in rows}
 
 
-@pytest.fixture
-def recording(l1_tree, traceguest):
+def test_perf_kvm_stat_shows_exits_by_reason(l1_tree, traceguest):
+    """Record once; report exits, ports and MMIO."""
     l1_tree.check(f"cd /tmp && perf kvm stat record -o /tmp/kvm.data {traceguest} {GUESTS} "
                   "</dev/null", timeout=120)
-    return l1_tree
-
-
-def test_perf_kvm_stat_shows_exits_by_reason(recording):
-    report = recording.check("perf kvm -i /tmp/kvm.data stat report 2>&1", timeout=60)
+    report = l1_tree.check("perf kvm -i /tmp/kvm.data stat report 2>&1", timeout=60)
     found = exits_by_reason(report)
     # The very last exit is followed by no entry.
     expected = {name: count * GUESTS for name, count in EXACT.items()}
@@ -34,11 +30,9 @@ def test_perf_kvm_stat_shows_exits_by_reason(recording):
     assert {name: found.get(name) for name in expected} == expected, report
     assert found["npf"] > 2 * GUESTS and found["hlt"] >= GUESTS, report
 
-
-def test_perf_kvm_stat_shows_ports_and_mmio(recording):
-    ports = recording.check("perf kvm -i /tmp/kvm.data stat report --event=ioport 2>&1")
+    ports = l1_tree.check("perf kvm -i /tmp/kvm.data stat report --event=ioport 2>&1")
     assert re.search(rf"^ +0x80:POUT +{GUESTS} ", ports, re.MULTILINE), ports
-    mmio = recording.check("perf kvm -i /tmp/kvm.data stat report --event=mmio 2>&1")
+    mmio = l1_tree.check("perf kvm -i /tmp/kvm.data stat report --event=mmio 2>&1")
     assert re.search(rf"^ +0xd0000000:W +{GUESTS} ", mmio, re.MULTILINE), mmio
     assert re.search(rf"^ +0xd0000004:R +{GUESTS} ", mmio, re.MULTILINE), mmio
 
