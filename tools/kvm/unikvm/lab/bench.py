@@ -186,11 +186,7 @@ def measure_row(machine: L1, program: Path, row: Row) -> tuple[list[int], int | 
 
 
 def measure_boot(machine: L1, guest: GuestConfig) -> Boot:
-    """Boot a guest with our VMM; see benchboot.
-
-    What ran before must not decide whether there are huge pages for it.
-    """
-    machine.run("echo 1 > /proc/sys/vm/compact_memory")
+    """Boot a guest with our VMM; see benchboot."""
     site = Path(unikvm.__file__).resolve().parents[1]
     done = machine.start([sys.executable, "-m", "unikvm.lab.benchboot", guest.to_json()],
                          env={"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"})
