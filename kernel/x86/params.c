@@ -38,7 +38,6 @@ FIXED_PARAM(eager_page_split, bool, false);
 
 /* Lowest priority goes by the vector, see irqchip/lapic_map.c. */
 FIXED_PARAM(vector_hashing, bool, true);
-FIXED_PARAM(lapic_timer_advance_ns, int, 0);
 
 FIXED_PARAM(enable_pmu, bool, false);
 FIXED_PARAM(enable_vmware_backdoor, bool, false);
