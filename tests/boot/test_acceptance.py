@@ -46,6 +46,15 @@ def test_the_command_s_output_and_nothing_else():
         assert re.search(rf"{phase} \d+\.\d s", lines["time"])
 
 
+def test_four_cpus():
+    """Each was woken (nproc counts those online) and takes timer interrupts."""
+    run = tree.unikvm("run", "--cpus", "4", "--exec", "nproc; grep LOC: /proc/interrupts >&2")
+    assert run.returncode == 0, run.stderr.decode()
+    assert run.stdout == b"4\n"
+    counts = re.search(rb"^ *LOC:((?: +\d+){4}) ", run.stderr, re.MULTILINE)
+    assert counts and all(int(count) for count in counts[1].split()), run.stderr.decode()
+
+
 def test_the_command_s_status_and_both_streams():
     run = tree.unikvm("run", "--stdin", "--exec",
                       "sha256sum; printf 'a\\nb\\r\\n\\000\\377'; echo oops >&2; exit 7",

@@ -17,7 +17,6 @@ L1_MEMORY = 3072  # MiB: a guest of 512, its saved state, disks in a tmpfs
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which cases, which half, where the report goes."""
     labargs.add_lab_arguments(parser)
-    parser.set_defaults(lab_cpus=2)
     parser.add_argument("--only", metavar="TEXT", help="cases whose name has TEXT in it")
     parser.add_argument("--short", action="store_true", help="one case instead of all")
     parser.add_argument("--list", action="store_true", help="print the cases' names and end")

@@ -2,7 +2,6 @@
 """Options of the lab that several verbs share, and the L1 they describe."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,9 +22,8 @@ def add_lab_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the emulator of the lab machine")
     parser.add_argument("--lab-threads", choices=("single", "multi"), default="multi",
                         help="emulate the lab machine's CPUs in one thread, or one each")
-    parser.add_argument("--lab-cpus", type=positive, metavar="N",
-                        help="CPUs of the lab machine (default: the guest's, as far as this "
-                             "host has as many)")
+    parser.add_argument("--lab-cpus", type=positive, default=1, metavar="N",
+                        help="CPUs of the lab machine (default 1)")
     parser.add_argument("--module-param", action="append", default=[], metavar="MOD.NAME=VALUE",
                         help="parameter for kvm or kvm_amd, e.g. kvm_amd.paranoid=1")
 
@@ -82,13 +80,12 @@ def l1_parts(args: argparse.Namespace,
 
 def l1_config(args: argparse.Namespace, kernel: kernels.Kernel, memory: int = 2048,
               disks: Sequence[Disk] = (), share: Sequence[Path] = (),
-              guest_cpus: int = 1, icount: bool = False) -> L1Config:
+              icount: bool = False) -> L1Config:
     """The L1 that the options describe; `memory` in MiB."""
-    cpus = args.lab_cpus or min(guest_cpus, len(os.sched_getaffinity(0)))
     build = places.build_dir()
     package = Path(__file__).resolve().parents[2]
     shared = [places.cache_dir(), package, *([build] if build else []), *share]
-    return L1Config(vmlinuz=kernel.vmlinuz, memory=memory, cpus=cpus,
+    return L1Config(vmlinuz=kernel.vmlinuz, memory=memory, cpus=args.lab_cpus,
                     qemu=args.lab_qemu, threads=args.lab_threads, share=tuple(shared),
                     disks=tuple(disks), icount=icount)
 

@@ -56,8 +56,7 @@ class Session:
         share = [Path(name).parent for name in
                  (self.config.kernel, self.config.initrd, self.config.firmware) if name]
         l1_memory = max(2048, self.config.memory + 1024)
-        config = labargs.l1_config(args, kernel, memory=l1_memory, disks=disks, share=share,
-                                   guest_cpus=self.config.cpus)
+        config = labargs.l1_config(args, kernel, memory=l1_memory, disks=disks, share=share)
         machine, half = labargs.boot_l1(args, config, tree, self.phases)
         with machine:
             status = self._run_in(machine, half)
