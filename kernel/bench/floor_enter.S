@@ -25,7 +25,7 @@ SYM_FUNC_START(floor_enter)
 SYM_FUNC_END(floor_enter)
 
 /* The guest, in the host's own address space. It never gets any further. */
-SYM_CODE_START(floor_guest)
+SYM_FUNC_START(floor_guest)
 	cpuid
-	int3
-SYM_CODE_END(floor_guest)
+	ud2
+SYM_FUNC_END(floor_guest)
