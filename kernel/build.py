@@ -15,7 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-MODULES = ("kvm.ko", "kvm-amd.ko", "bench/unikvm-floor.ko")
+MODULES = ("kvm.ko", "kvm-amd.ko")
+MEASURING = "bench/unikvm-floor.ko"     # not on every kernel, see Kbuild
 
 
 def kernel_release(headers: Path) -> str:
@@ -98,7 +99,8 @@ def main() -> int:
         return 1
     if args.make:
         sys.stdout.write(done.stdout)
-    for module in MODULES:
+    has_floor = (work / "kernel" / MEASURING).exists()
+    for module in (*MODULES, MEASURING) if has_floor else MODULES:
         copy_if_changed(work / "kernel" / module, args.out / Path(module).name)
     if args.depfile:
         write_depfile(args.depfile, args.target, source_files(source))
