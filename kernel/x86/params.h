@@ -13,6 +13,8 @@ extern const struct kernel_param_ops x86_fixed_bool_ops, x86_fixed_int_ops;
 
 #define FIXED_PARAM(name, type, value)					\
 	static type fixed_##name = value;				\
-	module_param_cb(name, &x86_fixed_##type##_ops, &fixed_##name, 0444)
+	module_param_cb(name, &x86_fixed_##type##_ops, &fixed_##name, 0444);\
+	__MODULE_PARM_TYPE(name, #type);				\
+	MODULE_PARM_DESC(name, "Always " #value)
 
 #endif
