@@ -14,6 +14,8 @@ pytestmark = pytest.mark.module
 SOURCE = Path(__file__).parent / "l1/memcg.c"
 KINDS = re.findall(r'^\t\{ "([^"]+)", make_', SOURCE.read_text(), re.MULTILINE)
 
+FREE_ON_STOCK = {"CPUID", "MSR filter"}     # in 6.1
+
 
 @pytest.fixture(scope="module")
 def program(labs) -> Path:
@@ -31,6 +33,7 @@ def test_everything_is_charged(l1_tree, program):
 
 
 @pytest.mark.full
-def test_stock_charges_it_too(l1_stock, program):
-    assert l1_stock.check(f"timeout 100 {program}", timeout=120).splitlines() == [
-        f"ok {name}" for name in KINDS]
+def test_stock_charges_most_of_it_too(l1_stock, program):
+    out = l1_stock.run(f"timeout 100 {program}", timeout=120).stdout.decode()
+    charged = set(re.findall(r"^ok (.+)$", out, re.MULTILINE))
+    assert set(KINDS) - charged <= FREE_ON_STOCK, out
