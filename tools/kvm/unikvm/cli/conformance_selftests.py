@@ -82,7 +82,7 @@ def stock_memory(config: L1Config, kernel: kernels.Kernel, suite: selftests.Suit
     qemu = subprocess.run([str(qemu_binary(config.qemu)), "--version"], capture_output=True,
                           text=True, check=False).stdout.splitlines()[:1]
     key = repr((kernel.version, qemu, config.threads, config.cpus, suite.version,
-                config.kernel_args, selftests.PROGRAMS))
+                config.kernel_args))
     name = hashlib.sha256(key.encode()).hexdigest()[:12]
     return places.cache_dir() / "conformance" / f"selftests-stock-{name}.json"
 
@@ -112,8 +112,9 @@ def stock_outcomes(half: str | None, wanted: Iterable[Program], memory: Path, ph
                    run: Callable[[Program], Outcome]) -> dict[str, Outcome]:
     """Stock's side: run, or with --half tree remembered. Tier C does not depend on it."""
     judged = [program for program in wanted if program.tier != "C"]
-    known = conformance.remembered(memory) if half == "tree" else {}
-    known = {program.name: known[program.name] for program in judged if program.name in known}
+    earlier = conformance.remembered(memory) if half == "tree" else {}
+    known = {program.name: earlier[program.command] for program in judged
+             if program.command in earlier}
     missing = [program for program in judged if program.name not in known]
     if known:
         phases.note(f"stock's results of {len(known)} programs are from an earlier run ({memory})")
@@ -122,7 +123,7 @@ def stock_outcomes(half: str | None, wanted: Iterable[Program], memory: Path, ph
     for program in missing:
         known[program.name] = run(program)
         if known[program.name].word != "wedge":  # the machine's fault, not an answer
-            conformance.remember(memory, {program.name: known[program.name]})
+            conformance.remember(memory, {program.command: known[program.name]})
     return known
 
 

@@ -49,6 +49,11 @@ class Program:
     short: bool = False
     blind: bool = False
 
+    @property
+    def command(self) -> str:
+        """Name and arguments, as typed."""
+        return " ".join((self.name, *self.arguments))
+
 
 PROGRAMS = (
     Program("cpuid_test", "A", short=True),
@@ -80,8 +85,8 @@ PROGRAMS = (
     Program("kvm_pv_test", "B", short=True),
     Program("memslot_modification_stress_test", "B", ("-b", "32M"), 180),
     Program("memslot_perf_test", "B", ("-l", "1", "-s", "512"), 300),
-    Program("monitor_mwait_test", "B"),
-    Program("state_test", "B"),
+    Program("monitor_mwait_test", "B", short=True),
+    Program("state_test", "B", short=True),
     Program("steal_time", "B"),
     Program("system_counter_offset_test", "B"),
     Program("userspace_msr_exit_test", "B", short=True),
