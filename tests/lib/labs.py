@@ -6,17 +6,12 @@ options and gives it to every test that asks; `Labs` also knows whether a wedge
 is being repeated on the stock half.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from unikvm.lab import kernels, modbuild, modules, places
+from unikvm.lab.kernellog import KernelLog
 from unikvm.lab.machine import L1, L1Config, L1Died, L1Wedged
-
-# What a healthy kernel log never says.
-TROUBLE = re.compile(r"WARNING:|BUG:|Oops|general protection|kernel NULL pointer|Call Trace|"
-                     r"unikvm paranoid|soft lockup|hung task|rcu_\w+ self-detected|unchecked MSR|memory leak",
-                     re.IGNORECASE)
 
 
 class SharedL1:
@@ -25,7 +20,7 @@ class SharedL1:
     def __init__(self, machine: L1, half: modules.LoadedHalf,
                  tree: modules.TreeModules | None) -> None:
         self.machine, self.half, self.tree = machine, half, tree
-        self._seen = 0
+        self._log = KernelLog(machine)
         self.trouble()
 
     def run(self, command, **options):
@@ -47,10 +42,7 @@ class SharedL1:
 
     def trouble(self) -> str:
         """Warnings in the kernel log since the last call; empty when there are none."""
-        log = self.machine.run(["dmesg"]).stdout.decode(errors="replace").splitlines()
-        fresh, self._seen = log[self._seen:], len(log)
-        marks = [index for index, line in enumerate(fresh) if TROUBLE.search(line)]
-        return "\n".join(fresh[max(0, marks[0] - 2):marks[0] + 40]) if marks else ""
+        return self._log.trouble()
 
 
 def tree_or_none(half: str, kernel: kernels.Kernel) -> modules.TreeModules | None:

@@ -16,6 +16,7 @@ VERBS = {
     "test": "run the tests",
     "bench": "measure the kernel half beside stock: bench exits",
     "conformance": "run other people's tests on stock and on ours: KVM's selftests, QEMU",
+    "fuzz": "random user space, or a hostile guest, against the kernel half in the lab",
     "build": "build kernel modules, VMM and firmware",
     "probe": "what this host and its /dev/kvm can do",
     "version": "versions and hashes of all three parts",

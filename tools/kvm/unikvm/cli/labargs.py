@@ -16,8 +16,9 @@ def add_lab_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--half", choices=modules.HALVES,
                         help="kernel modules in use: the tree's (default in the lab) or the "
                              "distribution's")
-    parser.add_argument("--lab-kernel", metavar="PATH|VERSION",
-                        help="kernel of the lab machine (default: the one the modules are for)")
+    parser.add_argument("--lab-kernel", metavar="PATH|VERSION|debug",
+                        help="kernel of the lab machine (default: the one the modules are for); "
+                             "debug: one with KASAN, lockdep and more, built when first wanted")
     parser.add_argument("--lab-qemu", metavar="PATH", type=Path,
                         help="the emulator of the lab machine")
     parser.add_argument("--lab-threads", choices=("single", "multi"), default="multi",

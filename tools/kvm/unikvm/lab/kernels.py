@@ -20,6 +20,8 @@ from unikvm.lab import LabError, places
 
 DEFAULT_L1 = "linux-image-amd64"
 DEFAULT_L2 = "linux-image-6.12-amd64"
+DEBUG = "debug"                 # the name of the kernel that debugkernel.py builds
+DEBUG_SUFFIX = "-unikvm-debug"  # the end of its version; never a default
 
 Progress = Callable[[str], None]
 
@@ -64,7 +66,8 @@ def cached(version: str) -> Kernel | None:
 
 def newest_cached(series: str) -> Kernel | None:
     """The newest cached kernel of a series such as "6.1" ("" for any)."""
-    names = [path.name for path in store().iterdir() if not path.name.startswith(".")]
+    names = [path.name for path in store().iterdir()
+             if not path.name.startswith(".") and not path.name.endswith(DEBUG_SUFFIX)]
     fitting = [name for name in names if not series or re.match(rf"{re.escape(series)}[.+-]", name)]
     for name in sorted(fitting, key=version_key, reverse=True):
         kernel = cached(name)
@@ -330,7 +333,10 @@ def image_version(path: Path) -> str:
 
 
 def resolve(wanted: str | None, default: str, progress: Progress = lambda _: None) -> Kernel:
-    """PATH, VERSION or nothing (the default meta package) to a kernel."""
+    """PATH, VERSION, "debug" or nothing (the default meta package) to a kernel."""
+    if wanted == DEBUG:
+        from unikvm.lab import debugkernel      # which builds on this module
+        return debugkernel.kernel(progress)
     if wanted is None:
         return newest(default, progress)
     if "/" in wanted or Path(wanted).is_file():

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`unikvm fuzz`: random user space, or a hostile guest, against the kernel half in L1."""
+
+import argparse
+import random
+from pathlib import Path
+
+from unikvm.cli import EXIT_FAILURE, complain, labargs
+from unikvm.cli.progress import Phases
+from unikvm.lab import LabError, places, terminal
+from unikvm.lab.kernellog import KernelLog, first_trouble
+from unikvm.lab.machine import L1, L1Died, L1Wedged
+
+KINDS = {
+    "ioctl": "user space that calls every request on files, memory and vCPUs that vanish",
+    "guest": "guests that execute, map and write what they should not",
+}
+# The fuzzer ends by itself; one that does not is in trouble.
+PATIENCE = 300.0  # seconds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to fuzz, for how long, and the lab."""
+    parser.add_argument("kind", choices=KINDS,
+                        help="; ".join(f"{kind}: {what}" for kind, what in KINDS.items()))
+    parser.add_argument("--seconds", type=labargs.positive, default=60, metavar="N",
+                        help="how long (default 60)")
+    parser.add_argument("--seed", type=int, metavar="N",
+                        help="what a former run printed, to repeat it as far as timing allows")
+    parser.add_argument("--round", type=int, metavar="N",
+                        help="repeat one round of a seed again and again")
+    labargs.add_lab_arguments(parser)
+
+
+def fuzzer(kind: str) -> Path:
+    """The program, as built."""
+    build = places.build_dir()
+    program = build / "tests" / "fuzz" / f"fuzz-{kind}" if build else None
+    if program is None or not program.is_file():
+        raise LabError(f"the fuzzer fuzz-{kind} is not built: use ./unikvm in a checkout of the "
+                       "tree")
+    return program
+
+
+def main(args: argparse.Namespace) -> int:
+    """Boot L1, fuzz, read the kernel log; 1 when anything was found."""
+    phases = Phases()
+    program = fuzzer(args.kind)
+    args.half = args.half or "tree"
+    seed = random.getrandbits(32) if args.seed is None else args.seed
+    kernel, tree = labargs.l1_parts(args, phases)
+    machine, half = labargs.boot_l1(args, labargs.l1_config(args, kernel), tree, phases)
+    with machine:
+        phases.note(f"half: {half.describe()}; L1 kernel {machine.kernel}; seed {seed}")
+        words = [str(program), "--seconds", str(args.seconds), "--seed", str(seed)]
+        if args.round is not None:
+            words += ["--round", str(args.round)]
+        found = fuzz(machine, words, args.seconds + PATIENCE)
+    if found:
+        complain(f"fuzz {args.kind} found something; repeat it with --seed {seed}; "
+                 f"log: {machine.log}")
+    return EXIT_FAILURE if found else 0
+
+
+def fuzz(machine: L1, words: list[str], limit: float) -> bool:
+    """Run the fuzzer; True when it, or the kernel, complained."""
+    log = KernelLog(machine)
+    log.trouble()
+    job = machine.start(words, on_out=lambda data: terminal.write_all(1, data),
+                        on_err=lambda data: terminal.write_all(2, data))
+    try:
+        status = job.wait(limit).status
+        found = log.trouble()
+    except (L1Died, L1Wedged, TimeoutError) as error:
+        complain(str(error))
+        status, found = EXIT_FAILURE, first_trouble(machine.console().splitlines())
+    if found:
+        complain(f"the kernel of the lab machine complained:\n{found}")
+    elif status:
+        complain(f"the fuzzer ended with status {status}")
+    return bool(found or status)

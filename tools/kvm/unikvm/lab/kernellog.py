@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""L1's kernel log: what in it is trouble."""
+
+import re
+
+from unikvm.lab.machine import L1
+
+# What a healthy kernel never says; the last lines are those of a debug kernel's checkers.
+TROUBLE = re.compile(
+    r"WARNING:|BUG:|Oops|general protection|kernel NULL pointer|Call Trace|unikvm paranoid|"
+    r"soft lockup|hung task|blocked for more than|rcu_\w+ self-detected|unchecked MSR|"
+    r"memory leak|"
+    r"KASAN|ODEBUG|suspected memory leaks|sleeping function called|suspicious RCU|"
+    r"possible circular locking|possible recursive locking|inconsistent lock state|"
+    r"bad unlock balance|invalid wait context|lock held when returning|held lock freed",
+    re.IGNORECASE)
+EXCERPT_LINES = 80
+
+
+class KernelLog:
+    """Reads on where the last look ended."""
+
+    def __init__(self, machine: L1) -> None:
+        self._machine, self._last = machine, ""
+
+    def fresh(self) -> list[str]:
+        """Lines that came since the last call; all there are, if the log ran over meanwhile."""
+        lines = self._machine.run(["dmesg"]).stdout.decode(errors="replace").splitlines()
+        start = 0
+        for index in range(len(lines) - 1, -1, -1):
+            if lines[index] == self._last:
+                start = index + 1
+                break
+        self._last = lines[-1] if lines else ""
+        return lines[start:]
+
+    def trouble(self, excerpt: int = EXCERPT_LINES) -> str:
+        """The first complaint since the last call and what follows it; empty without one."""
+        return first_trouble(self.fresh(), excerpt)
+
+
+def first_trouble(lines: list[str], excerpt: int = EXCERPT_LINES) -> str:
+    """The first complaint in a log, two lines before it and `excerpt` lines after."""
+    for index, line in enumerate(lines):
+        if TROUBLE.search(line):
+            return "\n".join(lines[max(0, index - 2):index + excerpt])
+    return ""
