@@ -37,7 +37,7 @@ def fuzz(l1, kind, seconds, seed, *more):
 @pytest.mark.module
 @pytest.mark.timeout(400)
 def test_user_space_at_random(l1_tree):
-    """Nothing in the kernel log (the fixture looks), the healthy guest right, calls that succeed."""
+    """The kernel log is quiet (the fixture looks), the healthy guest right, calls succeed."""
     out = fuzz(l1_tree, "ioctl", 20, 20)
     table = {match[1]: (int(match[2]), int(match[3]))
              for match in re.finditer(r"^(KVM_\w+) +(\d+) +(\d+) ", out, re.MULTILINE)}
