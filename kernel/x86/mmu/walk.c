@@ -278,8 +278,9 @@ static int set_bits(struct walk *w, struct walk_step *step, u64 bits)
 
 	if ((step->entry & bits) == bits)
 		return 0;
-	ret = w->ops->cmpxchg(w->ctx, step->addr, step->entry,
-			      step->entry | bits, w->size);
+	/* In parentheses, for Linux may have a macro of that name. */
+	ret = (w->ops->cmpxchg)(w->ctx, step->addr, step->entry,
+				step->entry | bits, w->size);
 	/* Tables in read-only memory keep what they have. */
 	return ret == -EAGAIN ? ret : 0;
 }
