@@ -516,11 +516,16 @@ static void set_segments(struct rng *r, enum guest_mode mode,
 	if (mode != MODE_REAL) {
 		s->gdt = (struct kvm_dtable){ .base = GDT, .limit = 0xff };
 		s->idt = (struct kvm_dtable){ .base = IDT, .limit = 0xfff };
-		s->tr = (struct kvm_segment){
-			.base = TSS, .limit = 103, .selector = 0x38,
-			.type = 11, .present = 1,
-		};
 	}
+}
+
+/* QEMU's emulation of SVM gives up altogether on a task of another type. */
+static void set_task(struct kvm_sregs *s)
+{
+	s->tr = (struct kvm_segment){
+		.base = TSS, .limit = 103, .selector = 0x38, .type = 11,
+		.present = 1,
+	};
 }
 
 static void set_control(enum guest_mode mode, struct kvm_sregs *s)
@@ -548,6 +553,7 @@ void guest_registers(struct rng *r, enum guest_mode mode,
 	set_control(mode, sregs);
 	if (chance(r, 10))
 		mutate(r, sregs, sizeof(*sregs));
+	set_task(sregs);
 	random_bytes(r, regs, sizeof(*regs));
 	regs->rip = bits_of(mode) == 16 ? 0 : CODE;
 	regs->rip += below(r, CODE_SIZE / 256) * 256;
