@@ -309,7 +309,9 @@ static noinline void machine_check(void)
 {
 	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
 
-	do_machine_check(&regs);
+	/* A kernel without the handler never lets one be raised (CR4.MCE). */
+	if (IS_ENABLED(CONFIG_X86_MCE))
+		do_machine_check(&regs);
 }
 
 void svm_handle_exit_irqoff(struct x86_vcpu *v)
