@@ -385,6 +385,20 @@ static void start(struct machine *m)
 	MUST(m->vcpu, KVM_SET_REGS, &regs);
 }
 
+/*
+ * Far from 0, where a VM is created: a TSC that user space sets within a second
+ * of that is taken for the same one, and then time would go back with a move.
+ */
+static void start_tsc(struct machine *m)
+{
+	struct msrs tsc = {
+		.head.nmsrs = 1,
+		.entry[0] = { .index = MSR_TSC, .data = 1ULL << 40 },
+	};
+
+	set_msrs(m, &tsc);
+}
+
 static void wake(int sig)
 {
 	(void)sig;
@@ -436,6 +450,7 @@ int main(int argc, char **argv)
 	load(argv[argc - 1]);
 	m = new_machine();
 	start(&m);
+	start_tsc(&m);
 	while ((value = run(&m, &port)), port == PORT_STEP) {
 		steps++;
 		after_step(&m, value, stay);
