@@ -33,8 +33,8 @@ SEEDS = """
 		static DEFINE_SPINLOCK(here);
 
 		spin_lock(&here);
-		mutex_lock(&vm_list_lock);
-		mutex_unlock(&vm_list_lock);
+		mutex_lock(&kvm->slots_lock);
+		mutex_unlock(&kvm->slots_lock);
 		spin_unlock(&here);
 	} else if (seed == 4) {
 		void *lost = kmalloc(3000, GFP_KERNEL);
@@ -42,10 +42,11 @@ SEEDS = """
 		OPTIMIZER_HIDE_VAR(lost);
 	}
 """
+# In this order: lockdep switches itself off when KASAN has found something.
 CAUGHT = {
-    1: "KASAN: use-after-free",
     2: "possible circular locking dependency",
     3: "sleeping function called from invalid context",
+    1: "KASAN: use-after-free",
 }
 SCAN = """
 for i in 1 2; do sleep 6; echo scan > /sys/kernel/debug/kmemleak; done
@@ -89,7 +90,7 @@ def machine(labs, debug_kernel):
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", CAUGHT)
 def test_a_seeded_bug_is_caught(machine, labs, seeded, seed):
-    program = build_program(labs, "smallguest")
+    program = build_program(labs.scratch, "smallguest")
     modules.load(machine, "tree", seeded, {"kvm.seed": "0"})
     log = KernelLog(machine)
     log.fresh()
@@ -102,7 +103,7 @@ def test_a_seeded_bug_is_caught(machine, labs, seeded, seed):
 
 @pytest.mark.timeout(1800)
 def test_a_leak_is_seen(machine, labs, seeded):
-    program = build_program(labs, "smallguest")
+    program = build_program(labs.scratch, "smallguest")
     machine.run("echo clear > /sys/kernel/debug/kmemleak")
     modules.load(machine, "tree", seeded, {"kvm.seed": "4"})
     assert machine.run([str(program), "5"]).status == 0
