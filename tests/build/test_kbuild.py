@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from lib import llvmtree, tree
+from lib import llvmtree, programs, tree
 from unikvm.lab import headers, kernels, modules, sources, suite
 
 pytestmark = [pytest.mark.full, pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -46,10 +46,8 @@ def test_sparse_finds_nothing(tmp_path):
 @pytest.mark.skipif(shutil.which("debootstrap") is None, reason="debootstrap is not installed")
 def test_newest_kernel_runs_our_guests(tmp_path):
     """Built by sid's compiler without a warning, loaded on sid's kernel, a guest run there."""
-    program = tmp_path / "smallguest"
-    subprocess.run(["gcc", "-O2", "-static", "-I", str(tree.ROOT / "include/uapi"),
-                    str(tree.ROOT / "tests/kernel/module/smallguest.c"), "-o", str(program)],
-                   check=True)
+    program = programs.build(tmp_path / "smallguest",
+                             tree.ROOT / "tests/kernel/module/smallguest.c")
     made = suite.make_root("sid", print)
     version, _ = made.headers()
     assert kernels.version_key(version) >= (7,)

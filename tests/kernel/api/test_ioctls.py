@@ -7,12 +7,11 @@ half has to agree, in the full tier, but for DIFFERENT.
 """
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from lib import tree
+from lib import programs, tree
 
 HERE = Path(__file__).parent
 LINUX = Path("/usr/include/linux/kvm.h")
@@ -301,10 +300,7 @@ def program(labs) -> Path:
         + "".join(f"CAPABILITY({name})\n" for name in header_capabilities()))
     (folder / "types.h").write_text(
         "".join(f"struct {name} {{ char unknown; }};\n" for name in foreign_types()))
-    subprocess.run(["gcc", "-O2", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
-                    "-static", "-I", str(folder), str(HERE / "l1/ioctls.c"), "-o",
-                    str(folder / "ioctls")], check=True)
-    return folder / "ioctls"
+    return programs.build(folder / "ioctls", HERE / "l1/ioctls.c", include=folder)
 
 
 def answers(l1, program: Path) -> tuple[dict[tuple[str, str, str], str], dict[str, str]]:

@@ -2,12 +2,11 @@
 """What a user can make grow in the kernel counts to the user's memory cgroup, in L1."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from lib import tree
+from lib import programs
 
 pytestmark = pytest.mark.module
 
@@ -20,11 +19,7 @@ FREE_ON_STOCK = {"CPUID", "MSR filter"}     # in 6.1
 @pytest.fixture(scope="module")
 def program(labs) -> Path:
     """Path, on the host and in L1, of the program."""
-    built = labs.scratch / "memcg"
-    subprocess.run(["gcc", "-O2", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
-                    "-static", "-I", str(tree.ROOT / "include/uapi"), str(SOURCE), "-o",
-                    str(built)], check=True)
-    return built
+    return programs.build(labs.scratch / "memcg", SOURCE)
 
 
 def test_everything_is_charged(l1_tree, program):

@@ -5,12 +5,11 @@ l1/clients.c makes the calls of each, in its order, with its MSRs, until guest c
 refusal fails. The stock half has to take the same, in the full tier.
 """
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from lib import tree
+from lib import programs
 
 pytestmark = pytest.mark.module
 
@@ -20,11 +19,7 @@ CLIENTS = ["firecracker", "cloud-hypervisor", "crosvm"]
 @pytest.fixture(scope="module")
 def program(labs) -> Path:
     """Path, on the host and in L1, of the program."""
-    built = labs.scratch / "clients"
-    subprocess.run(["gcc", "-O2", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
-                    "-static", "-I", str(tree.ROOT / "include/uapi"),
-                    str(Path(__file__).parent / "l1" / "clients.c"), "-o", str(built)], check=True)
-    return built
+    return programs.build(labs.scratch / "clients", Path(__file__).parent / "l1" / "clients.c")
 
 
 @pytest.mark.parametrize("client", CLIENTS)

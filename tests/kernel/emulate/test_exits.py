@@ -7,12 +7,11 @@ but those marked OURS.
 """
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from lib import tree
+from lib import programs
 
 pytestmark = pytest.mark.module
 
@@ -170,11 +169,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def program(labs) -> Path:
     """Path, on the host and in L1, of the program."""
-    built = labs.scratch / "exits"
-    subprocess.run(["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-static", "-I",
-                    str(tree.ROOT / "include/uapi"),
-                    str(Path(__file__).parent / "l1" / "exits.c"), "-o", str(built)], check=True)
-    return built
+    return programs.build(labs.scratch / "exits", Path(__file__).parent / "l1" / "exits.c")
 
 
 def traces(l1, program: Path, names: list[str]) -> dict[str, str]:

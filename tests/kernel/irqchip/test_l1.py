@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Interrupt chips, routes, irqfds, ioeventfds and coalesced writes as a program and its guest see them."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from lib import tree
+from lib import programs
 
 SOURCES = Path(__file__).parent / "l1"
 CASES = 29
@@ -14,13 +13,11 @@ CASES = 29
 TREE_ONLY = {"coalesced_hostile_ring", "coalesced_ring_full"}
 
 
-def build(target: Path) -> Path:
-    """The program of l1/, static so that it runs in any L1."""
-    subprocess.run(["gcc", "-D_GNU_SOURCE", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
-                    "-Wno-missing-field-initializers", "-static", "-pthread",
-                    "-I", tree.ROOT / "include" / "uapi", "-o", target,
-                    *sorted(SOURCES.glob("*.c")), SOURCES / "payload.S"], check=True)
-    return target
+@pytest.fixture(scope="module")
+def program(labs) -> Path:
+    """The program of l1/."""
+    return programs.build(labs.scratch / "irqchip", *sorted(SOURCES.glob("*.c")),
+                          SOURCES / "payload.S", flags=["-Wno-missing-field-initializers"])
 
 
 def outcome(l1, program: Path, *names: str) -> tuple[int, set[str], str]:
@@ -37,17 +34,17 @@ def all_cases() -> set[str]:
 
 
 @pytest.mark.module
-def test_every_case(l1_tree, labs) -> None:
-    status, passed, text = outcome(l1_tree, build(labs.scratch / "irqchip"))
+def test_every_case(l1_tree, program) -> None:
+    status, passed, text = outcome(l1_tree, program)
     assert status == 0, text
     assert passed == all_cases() and len(passed) == CASES, text
 
 
 @pytest.mark.module
 @pytest.mark.full
-def test_the_cases_hold_on_stock(l1_stock, labs) -> None:
+def test_the_cases_hold_on_stock(l1_stock, program) -> None:
     """The program tests KVM's interface, not our idea of it."""
     names = sorted(all_cases() - TREE_ONLY)
-    status, passed, text = outcome(l1_stock, build(labs.scratch / "irqchip"), *names)
+    status, passed, text = outcome(l1_stock, program, *names)
     assert status == 0, text
     assert passed == set(names)

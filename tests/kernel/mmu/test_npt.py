@@ -5,12 +5,11 @@ The program (scenarios.c) speaks the KVM ABI alone; that it tells right from wro
 against the distribution's modules in the full tier.
 """
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from lib import tree
+from lib import programs
 
 pytestmark = pytest.mark.module
 
@@ -38,12 +37,9 @@ mount /dev/ram1 /tmp/npt
 @pytest.fixture(scope="module")
 def program(labs) -> Path:
     """Path, on the host and in L1, of the program."""
-    here, built = Path(__file__).parent, labs.scratch / "npt_guest"
-    subprocess.run(["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-sign-compare",
-                    "-static", "-I", str(tree.ROOT / "include/uapi"),
-                    *(str(here / name) for name in ("guest.c", "scenarios.c", "payload.S")),
-                    "-o", str(built), "-lpthread"], check=True)
-    return built
+    here = Path(__file__).parent
+    return programs.build(labs.scratch / "npt_guest", here / "guest.c", here / "scenarios.c",
+                          here / "payload.S", flags=["-Wno-sign-compare"])
 
 
 def run(l1, program: Path, *arguments: str) -> str:

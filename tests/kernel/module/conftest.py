@@ -1,23 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The small guests that tests of the module run in L1."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from lib import tree
+from lib import programs
 
 
 def build(folder: Path, name: str) -> Path:
     """A program of this folder, compiled into another."""
-    program = folder / name
-    if not program.exists():
-        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static",
-                        "-I", str(tree.ROOT / "include/uapi"),
-                        str(Path(__file__).with_name(f"{name}.c")), "-o", str(program)],
-                       check=True)
-    return program
+    return programs.build(folder / name, Path(__file__).with_name(f"{name}.c"))
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ that differs between CPUs; the L1 around it moves and takes away what it runs on
 """
 
 import re
-import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
-from lib import tree
+from lib import programs
 from lib.vmm import Guest
 
 pytestmark = [pytest.mark.module, pytest.mark.full, pytest.mark.timeout(900)]
@@ -48,12 +48,7 @@ echo $rounds
 
 @pytest.fixture
 def smpload(labs):
-    program = labs.scratch / "smpload"
-    if not program.exists():
-        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread",
-                        str(tree.ROOT / "tests/kernel/module/smpload.c"), "-o", str(program)],
-                       check=True)
-    return program
+    return programs.build(labs.scratch / "smpload", Path(__file__).with_name("smpload.c"))
 
 
 @pytest.fixture(params=["tree"])

@@ -7,12 +7,11 @@ reads back with what the old one gave.
 """
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from lib import tree
+from lib import programs
 
 pytestmark = pytest.mark.module
 
@@ -23,14 +22,12 @@ AT_LEAST = 30       # moves; the number of timer ticks, each of them one, is not
 @pytest.fixture(scope="module")
 def command(labs) -> str:
     """The command, in L1, without its options."""
-    host, guest = labs.scratch / "roundtrip", labs.scratch / "roundtrip_guest"
-    warn = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-static"]
-    subprocess.run(["gcc", "-O2", "-D_GNU_SOURCE", *warn, "-I", str(tree.ROOT / "include/uapi"),
-                    str(HERE / "host.c"), "-o", str(host)], check=True)
-    subprocess.run(["gcc", "-O1", *warn, "-ffreestanding", "-fno-pic", "-fno-stack-protector",
-                    "-mgeneral-regs-only", "-mno-red-zone", "-nostdlib",
-                    "-Wl,-N,-e,start,-Ttext=0x100000,--build-id=none,--no-warn-rwx-segments",
-                    str(HERE / "guest.c"), "-o", str(guest)], check=True)
+    host = programs.build(labs.scratch / "roundtrip", HERE / "host.c")
+    guest = programs.build(
+        labs.scratch / "roundtrip_guest", HERE / "guest.c",
+        flags=["-O1", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
+               "-mgeneral-regs-only", "-mno-red-zone", "-nostdlib",
+               "-Wl,-N,-e,start,-Ttext=0x100000,--build-id=none,--no-warn-rwx-segments"])
     return f"{host} %s {guest}"
 
 

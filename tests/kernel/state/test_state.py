@@ -2,12 +2,11 @@
 """What KVM keeps of a vCPU: CPUID, MSRs, clocks, registers, events and FPU, in L1."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from lib import tree
+from lib import programs
 
 pytestmark = pytest.mark.module
 
@@ -21,12 +20,7 @@ NAMES = {match.group(2): match.group(1) for source in SOURCES[1:]
 @pytest.fixture
 def program(labs) -> Path:
     """Path, on the host and in L1, of the program with all checks."""
-    path = labs.scratch / "state"
-    if not path.exists():
-        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-I",
-                        str(tree.ROOT / "include/uapi"), *(str(HERE / s) for s in SOURCES),
-                        "-o", str(path)], check=True)
-    return path
+    return programs.build(labs.scratch / "state", *(HERE / name for name in SOURCES))
 
 
 def verdicts(shared, *command) -> dict[str, str]:
