@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "guest.h"
+#include "l1.h"
 
 #define LOW_BYTES	HUGE
 #define PML4		0x1000UL
@@ -137,37 +138,23 @@ static void make_tables(uint8_t *low)
 
 static void set_cpuid(struct vcpu *c)
 {
-	struct kvm_cpuid2 *cpuid;
+	struct l1_cpuid cpuid;
 
-	cpuid = calloc(1, sizeof(*cpuid) + 256 * sizeof(cpuid->entries[0]));
-	check(cpuid);
-	cpuid->nent = 256;
-	check(!ioctl(c->guest->kvm, KVM_GET_SUPPORTED_CPUID, cpuid));
-	check(!ioctl(c->fd, KVM_SET_CPUID2, cpuid));
-	free(cpuid);
+	l1_get_cpuid(c->guest->kvm, &cpuid);
+	CALL(c->fd, KVM_SET_CPUID2, &cpuid);
 }
 
 static void set_long_mode(struct vcpu *c)
 {
-	struct kvm_segment code = {
-		.limit = 0xffffffff, .selector = 8, .type = 11, .present = 1,
-		.s = 1, .l = 1, .g = 1,
-	};
-	struct kvm_segment data = code;
 	struct kvm_sregs sregs;
 
-	check(!ioctl(c->fd, KVM_GET_SREGS, &sregs));
-	data.selector = 16;
-	data.type = 3;
-	data.l = 0;
-	data.db = 1;
-	sregs.cs = code;
-	sregs.ds = sregs.es = sregs.ss = sregs.fs = sregs.gs = data;
+	CALL(c->fd, KVM_GET_SREGS, &sregs);
+	l1_flat_segments(&sregs, 64);
 	sregs.cr3 = PML4;
 	sregs.cr4 = 0x20;
 	sregs.cr0 = 0x80010031;
 	sregs.efer = 0x500;
-	check(!ioctl(c->fd, KVM_SET_SREGS, &sregs));
+	CALL(c->fd, KVM_SET_SREGS, &sregs);
 }
 
 static void vcpu_new(struct guest *g, int i)
@@ -176,17 +163,13 @@ static void vcpu_new(struct guest *g, int i)
 	struct kvm_regs regs = {
 		.rip = CODE, .rdi = CONTROL + i * PAGE, .rflags = 2,
 	};
-	int size = ioctl(g->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 
 	c->guest = g;
-	c->fd = ioctl(g->vm, KVM_CREATE_VCPU, (long)i);
-	if (c->fd < 0)
-		die("KVM_CREATE_VCPU %d", i);
-	c->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
-	check(c->run != MAP_FAILED);
+	c->fd = CALL(g->vm, KVM_CREATE_VCPU, i);
+	c->run = l1_map_run(g->kvm, c->fd);
 	set_cpuid(c);
 	set_long_mode(c);
-	check(!ioctl(c->fd, KVM_SET_REGS, &regs));
+	CALL(c->fd, KVM_SET_REGS, &regs);
 	c->control = (struct control *)(g->low + CONTROL + i * PAGE);
 	c->control->base = DATA_GPA;
 	c->control->npages = g->npages;
@@ -201,18 +184,12 @@ struct guest *guest_new(void *data, size_t npages, int ncpus,
 	int i;
 
 	check(g && npages <= MAX_PAGES && ncpus <= MAX_CPUS);
-	g->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (g->kvm < 0)
-		die("/dev/kvm");
-	g->vm = ioctl(g->kvm, KVM_CREATE_VM, 0L);
-	if (g->vm < 0)
-		die("KVM_CREATE_VM");
+	g->kvm = l1_open_kvm();
+	g->vm = CALL(g->kvm, KVM_CREATE_VM, 0);
 	g->ncpus = ncpus;
 	g->data = data;
 	g->npages = npages;
-	g->low = mmap(NULL, LOW_BYTES, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	check(g->low != MAP_FAILED);
+	g->low = l1_memory(LOW_BYTES);
 	/* A child of fork() must not share what vCPUs write. */
 	check(!madvise(g->low, LOW_BYTES, MADV_DONTFORK));
 	g->expected = (uint64_t *)(g->low + EXPECTED);

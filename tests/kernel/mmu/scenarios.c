@@ -6,7 +6,6 @@
  *
  * Exit status 0, 1 (with the reason), or 77 if the host cannot do it.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>

@@ -5,21 +5,16 @@
  * three more, whose handler leaves to user space first. Prints how each ended,
  * and what was seen from user space: flags that were set, vectors in service.
  */
-#include <err.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include <unikvm/kvm.h>
+#include "l1.h"
 
 #define RAM_SIZE	0x10000
 #define CODE		0x1000
 #define FLAG		0x3000
 #define VECTOR		0x41
-#define MAX_CPUID	256
 #define APIC_ISR	0x100
 
 extern const unsigned char guest[], handler[], guest_end[];
@@ -63,16 +58,6 @@ asm(".pushsection .rodata\n"
     ".code64\n"
     ".popsection\n");
 
-static int call(int fd, unsigned long request, const char *name, void *arg)
-{
-	int ret = ioctl(fd, request, arg);
-
-	if (ret < 0)
-		err(1, "%s", name);
-	return ret;
-}
-#define CALL(fd, request, arg)	call(fd, request, #request, (void *)(arg))
-
 static void set_msr(int vcpu, unsigned int index, unsigned long long data)
 {
 	struct {
@@ -86,22 +71,14 @@ static void set_msr(int vcpu, unsigned int index, unsigned long long data)
 
 static void set_up(int kvm, int vcpu, unsigned char *ram)
 {
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entries[MAX_CPUID];
-	} cpuid = { .head.nent = MAX_CPUID };
+	struct l1_cpuid cpuid;
 	unsigned short at[2] = { CODE + (handler - guest), 0 };
-	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = 0x800 };
-	struct kvm_sregs sregs;
 
 	memcpy(ram + CODE, guest, guest_end - guest);
 	memcpy(ram + 4 * VECTOR, at, sizeof(at));
-	CALL(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid);
+	l1_get_cpuid(kvm, &cpuid);
 	CALL(vcpu, KVM_SET_CPUID2, &cpuid);
-	CALL(vcpu, KVM_GET_SREGS, &sregs);
-	sregs.cs.base = sregs.cs.selector = 0;
-	CALL(vcpu, KVM_SET_SREGS, &sregs);
-	CALL(vcpu, KVM_SET_REGS, &regs);
+	l1_start_real_mode(vcpu, CODE, 0x800);
 	set_msr(vcpu, 0x1b, 0xfee00d00);	/* x2APIC, first CPU */
 	set_msr(vcpu, 0x4b564d04, FLAG | 1);
 }
@@ -117,21 +94,16 @@ static int in_service(int vcpu)
 
 int main(void)
 {
-	int kvm = open("/dev/kvm", O_RDWR), vm = CALL(kvm, KVM_CREATE_VM, 0);
-	unsigned char *ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct kvm_userspace_memory_region slot = {
-		.memory_size = RAM_SIZE, .userspace_addr = (unsigned long)ram,
-	};
+	int kvm = l1_open_kvm(), vm = CALL(kvm, KVM_CREATE_VM, 0);
+	unsigned char *ram = l1_memory(RAM_SIZE);
 	int vcpu, done = 0, flags = 0, vectors = 0;
 	unsigned char ended[2][2];
 	struct kvm_run *run;
 
-	CALL(vm, KVM_SET_USER_MEMORY_REGION, &slot);
+	l1_set_slot(vm, 0, 0, 0, ram, RAM_SIZE);
 	CALL(vm, KVM_CREATE_IRQCHIP, 0);
 	vcpu = CALL(vm, KVM_CREATE_VCPU, 0);
-	run = mmap(NULL, CALL(kvm, KVM_GET_VCPU_MMAP_SIZE, 0),
-		   PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	run = l1_map_run(kvm, vcpu);
 	set_up(kvm, vcpu, ram);
 	alarm(30);
 	while (done < 2) {

@@ -4,17 +4,13 @@
  * real-mode guest in it, and let it all go. Exits with 0 if each guest did its
  * work, which is to add up what it reads from 256 of its pages.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include <unikvm/kvm.h>
+#include "l1.h"
 
 #define RAM_SIZE	(1 << 20)
 #define CODE		0x1000
@@ -40,18 +36,6 @@ static const unsigned char code[] = {
 };
 #define EXPECTED	(128 * 129 / 2)
 
-static int call(int fd, unsigned long request, const char *name, void *arg)
-{
-	int ret = ioctl(fd, request, arg);
-
-	if (ret < 0) {
-		fprintf(stderr, "%s: %s\n", name, strerror(errno));
-		exit(1);
-	}
-	return ret;
-}
-#define CALL(fd, request, arg)	call(fd, request, #request, (void *)(arg))
-
 static void add_eventfds(int vm, int efd)
 {
 	struct kvm_irqfd irqfd = { .fd = efd, .gsi = 5 };
@@ -68,17 +52,6 @@ static void add_eventfds(int vm, int efd)
 	CALL(vm, KVM_REGISTER_COALESCED_MMIO, &zone);
 }
 
-static void set_start(int vcpu)
-{
-	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = 0x800 };
-	struct kvm_sregs sregs;
-
-	CALL(vcpu, KVM_GET_SREGS, &sregs);
-	sregs.cs.base = sregs.cs.selector = 0;
-	CALL(vcpu, KVM_SET_SREGS, &sregs);
-	CALL(vcpu, KVM_SET_REGS, &regs);
-}
-
 static int run(int vcpu, struct kvm_run *run)
 {
 	CALL(vcpu, KVM_RUN, 0);
@@ -92,29 +65,23 @@ static int run(int vcpu, struct kvm_run *run)
 static int one_guest(int kvm)
 {
 	int vm = CALL(kvm, KVM_CREATE_VM, 0);
-	int mapped = CALL(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	char *ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct kvm_userspace_memory_region slot = {
-		.flags = KVM_MEM_LOG_DIRTY_PAGES, .memory_size = RAM_SIZE,
-		.userspace_addr = (unsigned long)ram,
-	};
+	char *ram = l1_memory(RAM_SIZE);
 	struct kvm_pit_config pit = { 0 };
 	int efd = eventfd(0, 0);
 	struct kvm_run *shared;
 	int vcpu, sum;
 
 	memcpy(ram + CODE, code, sizeof(code));
-	CALL(vm, KVM_SET_USER_MEMORY_REGION, &slot);
+	l1_set_slot(vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, ram, RAM_SIZE);
 	CALL(vm, KVM_CREATE_IRQCHIP, 0);
 	CALL(vm, KVM_CREATE_PIT2, &pit);
 	add_eventfds(vm, efd);
 	vcpu = CALL(vm, KVM_CREATE_VCPU, 0);
-	shared = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	set_start(vcpu);
+	shared = l1_map_run(kvm, vcpu);
+	l1_start_real_mode(vcpu, CODE, 0x800);
 	sum = run(vcpu, shared);
 
-	munmap(shared, mapped);
+	munmap(shared, l1_run_size(kvm));
 	munmap(ram, RAM_SIZE);
 	close(efd);
 	close(vcpu);
@@ -127,12 +94,8 @@ static int one_guest(int kvm)
 int main(int argc, char **argv)
 {
 	int count = argc > 1 ? atoi(argv[1]) : 1;
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int kvm = l1_open_kvm();
 
-	if (kvm < 0) {
-		perror("/dev/kvm");
-		return 1;
-	}
 	while (count-- > 0)
 		if (one_guest(kvm))
 			return 1;

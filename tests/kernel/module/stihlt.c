@@ -4,14 +4,11 @@
  * taken after the HLT, not between the two, or the guest sleeps for ever.
  * Prints how many interrupts the guest counted.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include <unikvm/kvm.h>
+#include "l1.h"
 
 #define RAM_SIZE	0x10000
 #define CODE		0x1000
@@ -53,7 +50,7 @@ static void set_line(int vm, int level)
 {
 	struct kvm_irq_level line = { .irq = GSI, .level = level };
 
-	ioctl(vm, KVM_IRQ_LINE, &line);
+	CALL(vm, KVM_IRQ_LINE, &line);
 }
 
 static void load(unsigned char *ram)
@@ -67,27 +64,18 @@ static void load(unsigned char *ram)
 
 int main(void)
 {
-	int kvm = open("/dev/kvm", O_RDWR);
-	int vm = ioctl(kvm, KVM_CREATE_VM, 0);
-	unsigned char *ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct kvm_userspace_memory_region slot = {
-		.memory_size = RAM_SIZE, .userspace_addr = (unsigned long)ram,
-	};
-	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = 0x800 };
-	struct kvm_sregs sregs;
+	int kvm = l1_open_kvm();
+	int vm = CALL(kvm, KVM_CREATE_VM, 0);
+	unsigned char *ram = l1_memory(RAM_SIZE);
 	struct kvm_run *run;
 	int vcpu;
 
 	load(ram);
-	ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot);
-	ioctl(vm, KVM_CREATE_IRQCHIP, 0);
-	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
-	run = mmap(NULL, 4096 * 3, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	ioctl(vcpu, KVM_GET_SREGS, &sregs);
-	sregs.cs.base = sregs.cs.selector = 0;
-	ioctl(vcpu, KVM_SET_SREGS, &sregs);
-	ioctl(vcpu, KVM_SET_REGS, &regs);
+	l1_set_slot(vm, 0, 0, 0, ram, RAM_SIZE);
+	CALL(vm, KVM_CREATE_IRQCHIP, 0);
+	vcpu = CALL(vm, KVM_CREATE_VCPU, 0);
+	run = l1_map_run(kvm, vcpu);
+	l1_start_real_mode(vcpu, CODE, 0x800);
 
 	alarm(10);		/* asleep for ever ends by SIGALRM */
 	while (!ioctl(vcpu, KVM_RUN, 0) && run->exit_reason == KVM_EXIT_IO) {

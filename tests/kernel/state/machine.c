@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "l1.h"
 #include "machine.h"
 
 #define GDT		0x2000
@@ -102,22 +103,12 @@ static void load_guest(struct machine *m)
 	set_gate(m, 13, GP_HANDLER);
 }
 
-static void flat(struct kvm_segment *seg, uint16_t selector, uint8_t type)
-{
-	*seg = (struct kvm_segment) {
-		.limit = 0xffffffff, .selector = selector, .type = type,
-		.present = 1, .db = 1, .s = 1, .g = 1,
-	};
-}
-
 static void set_mode(struct machine *m, int cpu)
 {
 	struct kvm_sregs s;
 
 	MUST(m->cpu[cpu], KVM_GET_SREGS, &s);
-	flat(&s.cs, 8, 11);
-	flat(&s.ds, 16, 3);
-	s.es = s.ss = s.fs = s.gs = s.ds;
+	l1_flat_segments(&s, 32);
 	s.gdt = (struct kvm_dtable) { .base = GDT, .limit = 23 };
 	s.idt = (struct kvm_dtable) { .base = IDT, .limit = 0x7ff };
 	s.cr0 = CR0_PE | CR0_ET;

@@ -3,16 +3,13 @@
  * traceguest [N [SPINS]]: run the guest of payload.S N times (once), with a
  * loop of SPINS rounds (none) at its start; exits with 0.
  */
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include <unikvm/kvm.h>
+#include "l1.h"
 
 #define BASE	0x1000
 #define GDT	0x2000
@@ -24,18 +21,6 @@
 
 extern const uint8_t payload[], payload_end[];
 extern const uint32_t handlers[][2];
-
-static int call(int fd, unsigned long request, const char *name, void *arg)
-{
-	int ret = ioctl(fd, request, arg);
-
-	if (ret < 0) {
-		perror(name);
-		exit(1);
-	}
-	return ret;
-}
-#define CALL(fd, request, arg)	call(fd, request, #request, (void *)(arg))
 
 static void fill_memory(uint8_t *ram, uint32_t spins)
 {
@@ -70,17 +55,11 @@ static void set_cpuid(int vcpu)
 
 static void set_registers(int vcpu)
 {
-	struct kvm_segment code = { .limit = ~0U, .selector = 8, .type = 11,
-		.present = 1, .db = 1, .s = 1, .g = 1 };
-	struct kvm_segment data = code;
 	struct kvm_regs regs = { .rip = BASE, .rsp = 0x8000, .rflags = 2 };
 	struct kvm_sregs sregs;
 
-	data.selector = 16;
-	data.type = 3;
 	CALL(vcpu, KVM_GET_SREGS, &sregs);
-	sregs.cs = code;
-	sregs.ds = sregs.es = sregs.ss = sregs.fs = sregs.gs = data;
+	l1_flat_segments(&sregs, 32);
 	sregs.gdt.base = GDT;
 	sregs.gdt.limit = 23;
 	sregs.idt.base = IDT;
@@ -125,27 +104,22 @@ static int handle_exit(int vm, struct kvm_run *run)
 
 static void run_guest(int kvm, uint32_t spins)
 {
-	int vm = CALL(kvm, KVM_CREATE_VM, 0), vcpu, size;
-	struct kvm_userspace_memory_region slot = { .memory_size = RAM };
+	int vm = CALL(kvm, KVM_CREATE_VM, 0), vcpu;
+	uint8_t *ram = l1_memory(RAM);
 	struct kvm_run *run;
-	uint8_t *ram;
 
 	CALL(vm, KVM_SET_TSS_ADDR, 0xfffbd000);
 	CALL(vm, KVM_CREATE_IRQCHIP, 0);
-	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE,
-		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	slot.userspace_addr = (uintptr_t)ram;
-	CALL(vm, KVM_SET_USER_MEMORY_REGION, &slot);
+	l1_set_slot(vm, 0, 0, 0, ram, RAM);
 	fill_memory(ram, spins);
 	vcpu = CALL(vm, KVM_CREATE_VCPU, 0);
-	size = CALL(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	run = l1_map_run(kvm, vcpu);
 	set_cpuid(vcpu);
 	set_registers(vcpu);
 	do {
 		CALL(vcpu, KVM_RUN, 0);
 	} while (handle_exit(vm, run));
-	munmap(run, size);
+	munmap(run, l1_run_size(kvm));
 	munmap(ram, RAM);
 	close(vcpu);
 	close(vm);
@@ -155,7 +129,7 @@ int main(int argc, char **argv)
 {
 	int n = argc > 1 ? atoi(argv[1]) : 1;
 	uint32_t spins = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
-	int kvm = open("/dev/kvm", O_RDWR);
+	int kvm = l1_open_kvm();
 
 	while (n--)
 		run_guest(kvm, spins);

@@ -5,22 +5,18 @@
  * One line for each kind of object: "ok NAME" or "not ok NAME: BYTES of MINIMUM",
  * kernel memory charged while so many of them exist.
  */
-#include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <unikvm/kvm.h>
+#include "l1.h"
 
 #define ROOT		"/sys/fs/cgroup"
 #define GROUP		ROOT "/unikvm-memcg"
@@ -33,14 +29,6 @@
 
 static int kvm, vm, vcpu[VCPUS], vms[VMS], events[EVENTS];
 static uint8_t *memory;
-
-#define MUST(fd, request, arg)						\
-	({								\
-		int _ret = ioctl(fd, request, arg);			\
-		if (_ret < 0)						\
-			err(1, #request);				\
-		_ret;							\
-	})
 
 static void put(const char *file, const char *text)
 {
@@ -104,7 +92,7 @@ static void make_vms(void)
 	int i;
 
 	for (i = 0; i < VMS; i++)
-		vms[i] = MUST(kvm, KVM_CREATE_VM, 0);
+		vms[i] = CALL(kvm, KVM_CREATE_VM, 0);
 }
 
 static void make_vcpus(void)
@@ -112,7 +100,7 @@ static void make_vcpus(void)
 	long i;
 
 	for (i = 0; i < VCPUS; i++)
-		vcpu[i] = MUST(vm, KVM_CREATE_VCPU, i);
+		vcpu[i] = CALL(vm, KVM_CREATE_VCPU, i);
 }
 
 static void make_cpuids(void)
@@ -125,31 +113,23 @@ static void make_cpuids(void)
 	for (i = 0; i < 256; i++)
 		c->entries[i].function = 0x90000000u + i;
 	for (i = 0; i < VCPUS; i++)
-		MUST(vcpu[i], KVM_SET_CPUID2, c);
+		CALL(vcpu[i], KVM_SET_CPUID2, c);
 	free(c);
 }
 
 static void make_slots(void)
 {
-	struct kvm_userspace_memory_region r = {
-		.memory_size = 4096, .userspace_addr = (uintptr_t)memory,
-	};
+	uint32_t slot;
 
-	for (r.slot = 1; r.slot <= SLOTS; r.slot++) {
-		r.guest_phys_addr = 0x100000000ULL + 8192ULL * r.slot;
-		MUST(vm, KVM_SET_USER_MEMORY_REGION, &r);
-	}
+	for (slot = 1; slot <= SLOTS; slot++)
+		l1_set_slot(vm, slot, 0, (1ULL << 32) + 8192ULL * slot, memory,
+			    4096);
 }
 
 static void make_dirty_log(void)
 {
-	struct kvm_userspace_memory_region r = {
-		.flags = KVM_MEM_LOG_DIRTY_PAGES, .memory_size = 1UL << 32,
-		.guest_phys_addr = 1UL << 36,
-		.slot = SLOTS + 1, .userspace_addr = (uintptr_t)memory,
-	};
-
-	MUST(vm, KVM_SET_USER_MEMORY_REGION, &r);
+	l1_set_slot(vm, SLOTS + 1, KVM_MEM_LOG_DIRTY_PAGES, 1UL << 36, memory,
+		    1UL << 32);
 }
 
 static void make_routes(void)
@@ -165,7 +145,7 @@ static void make_routes(void)
 		r->entries[i].u.msi.address_lo = 0xfee00000;
 		r->entries[i].u.msi.data = 0x4041;
 	}
-	MUST(vm, KVM_SET_GSI_ROUTING, r);
+	CALL(vm, KVM_SET_GSI_ROUTING, r);
 	free(r);
 }
 
@@ -177,7 +157,7 @@ static void make_irqfds(void)
 	for (i = 0; i < EVENTS; i++) {
 		irqfd.fd = events[i];
 		irqfd.gsi = i;
-		MUST(vm, KVM_IRQFD, &irqfd);
+		CALL(vm, KVM_IRQFD, &irqfd);
 	}
 }
 
@@ -189,7 +169,7 @@ static void make_ioeventfds(void)
 	for (i = 0; i < EVENTS; i++) {
 		e.fd = events[i];
 		e.addr = 0xd0000000u + 8u * i;
-		MUST(vm, KVM_IOEVENTFD, &e);
+		CALL(vm, KVM_IOEVENTFD, &e);
 	}
 }
 
@@ -205,7 +185,7 @@ static void make_filter(void)
 		f.ranges[i].nmsrs = FILTER_BYTES * 8;
 		f.ranges[i].bitmap = bitmap;
 	}
-	MUST(vm, KVM_X86_SET_MSR_FILTER, &f);
+	CALL(vm, KVM_X86_SET_MSR_FILTER, &f);
 }
 
 /* What is kept of each at least; the rest is the implementation's. */
@@ -233,13 +213,10 @@ int main(void)
 
 	setrlimit(RLIMIT_NOFILE, &files);
 	enter_group();
-	kvm = open("/dev/kvm", O_RDWR);
-	memory = mmap(NULL, 1UL << 32, PROT_READ | PROT_WRITE, MAP_PRIVATE |
-		      MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (kvm < 0 || memory == MAP_FAILED)
-		err(1, "/dev/kvm");
-	vm = MUST(kvm, KVM_CREATE_VM, 0);
-	MUST(vm, KVM_CREATE_IRQCHIP, 0);
+	kvm = l1_open_kvm();
+	memory = l1_memory(1UL << 32);
+	vm = CALL(kvm, KVM_CREATE_VM, 0);
+	CALL(vm, KVM_CREATE_IRQCHIP, 0);
 	for (i = 0; i < EVENTS; i++) {
 		events[i] = eventfd(0, 0);
 		if (events[i] < 0)

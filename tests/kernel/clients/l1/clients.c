@@ -5,20 +5,16 @@
  * MSRs, and for those with snapshots saving and restoring. From the public
  * sources of each (2026). Any refusal ends the program with status 1.
  */
-#include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include <unikvm/kvm.h>
+#include "l1.h"
 
 #define RAM		0x200000
 #define CODE		0x100000
@@ -30,14 +26,6 @@
 #define DOORBELL	0xe0003000UL	/* and of a PCI one */
 #define MAX_CPUID	256
 #define MAX_MSRS	256
-
-#define MUST(fd, request, arg)						\
-	({								\
-		int _ret = ioctl(fd, request, arg);			\
-		if (_ret < 0)						\
-			err(1, "%s: %s", client, #request);		\
-		_ret;							\
-	})
 
 struct machine {
 	int vm, vcpu;
@@ -52,10 +40,7 @@ struct msrs {
 
 static const char *client;
 static int kvm;
-static struct {
-	struct kvm_cpuid2 head;
-	struct kvm_cpuid_entry2 entries[MAX_CPUID];
-} cpuid;
+static struct l1_cpuid cpuid;
 static struct {
 	struct kvm_msr_list head;
 	uint32_t index[MAX_MSRS];
@@ -67,7 +52,7 @@ static void insist(const int *caps, size_t n)
 {
 	size_t i;
 
-	if (MUST(kvm, KVM_GET_API_VERSION, 0) != 12)
+	if (CALL(kvm, KVM_GET_API_VERSION, 0) != 12)
 		errx(1, "%s: another API", client);
 	for (i = 0; i < n; i++)
 		if (ioctl(kvm, KVM_CHECK_EXTENSION, caps[i]) <= 0)
@@ -76,33 +61,23 @@ static void insist(const int *caps, size_t n)
 
 static void lists(void)
 {
-	cpuid.head.nent = MAX_CPUID;
-	MUST(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid);
+	l1_get_cpuid(kvm, &cpuid);
 	msr_list.head.nmsrs = MAX_MSRS;
-	MUST(kvm, KVM_GET_MSR_INDEX_LIST, &msr_list);
+	CALL(kvm, KVM_GET_MSR_INDEX_LIST, &msr_list);
 }
 
 static void add_memory(struct machine *m)
 {
-	struct kvm_userspace_memory_region region = { .memory_size = RAM };
-
 	if (!m->ram)
-		m->ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE |
-			      MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (m->ram == MAP_FAILED)
-		err(1, "memory");
-	region.userspace_addr = (uintptr_t)m->ram;
-	MUST(m->vm, KVM_SET_USER_MEMORY_REGION, &region);
+		m->ram = l1_memory(RAM);
+	l1_set_slot(m->vm, 0, 0, 0, m->ram, RAM);
 }
 
 static void add_vcpu(struct machine *m)
 {
-	m->vcpu = MUST(m->vm, KVM_CREATE_VCPU, 0);
-	m->run = mmap(NULL, MUST(kvm, KVM_GET_VCPU_MMAP_SIZE, 0),
-		      PROT_READ | PROT_WRITE, MAP_SHARED, m->vcpu, 0);
-	if (m->run == MAP_FAILED)
-		err(1, "%s: mmap of the vCPU", client);
-	MUST(m->vcpu, KVM_SET_CPUID2, &cpuid);
+	m->vcpu = CALL(m->vm, KVM_CREATE_VCPU, 0);
+	m->run = l1_map_run(kvm, m->vcpu);
+	CALL(m->vcpu, KVM_SET_CPUID2, &cpuid);
 }
 
 static void set_msrs(struct machine *m, const struct kvm_msr_entry *e, int n)
@@ -111,7 +86,7 @@ static void set_msrs(struct machine *m, const struct kvm_msr_entry *e, int n)
 	int done;
 
 	memcpy(msrs.entry, e, n * sizeof(*e));
-	done = MUST(m->vcpu, KVM_SET_MSRS, &msrs);
+	done = CALL(m->vcpu, KVM_SET_MSRS, &msrs);
 	if (done != n)
 		errx(1, "%s: MSR %x is refused", client, e[done].index);
 }
@@ -134,7 +109,7 @@ static void set_fpu(struct machine *m)
 {
 	struct kvm_fpu fpu = { .fcw = 0x37f, .mxcsr = 0x1f80 };
 
-	MUST(m->vcpu, KVM_SET_FPU, &fpu);
+	CALL(m->vcpu, KVM_SET_FPU, &fpu);
 }
 
 /* LINT0 is the PIC's, LINT1 an NMI. */
@@ -142,25 +117,15 @@ static void set_lints(struct machine *m)
 {
 	struct kvm_lapic_state lapic;
 
-	MUST(m->vcpu, KVM_GET_LAPIC, &lapic);
+	CALL(m->vcpu, KVM_GET_LAPIC, &lapic);
 	lapic.regs[0x351] = (lapic.regs[0x351] & ~7) | 7;
 	lapic.regs[0x361] = (lapic.regs[0x361] & ~7) | 4;
-	MUST(m->vcpu, KVM_SET_LAPIC, &lapic);
+	CALL(m->vcpu, KVM_SET_LAPIC, &lapic);
 }
 
 static void segments(struct kvm_sregs *s, bool wide)
 {
-	struct kvm_segment code = {
-		.limit = 0xffffffff, .selector = 8, .type = 11, .present = 1,
-		.s = 1, .g = 1, .l = wide, .db = !wide,
-	}, data = code;
-
-	data.selector = 16;
-	data.type = 3;
-	data.l = 0;
-	data.db = 1;
-	s->cs = code;
-	s->ds = s->es = s->fs = s->gs = s->ss = data;
+	l1_flat_segments(s, wide ? 64 : 32);
 	s->tr = (struct kvm_segment) {
 		.limit = 0xfffff, .selector = 24, .type = 11, .present = 1,
 		.g = 1,
@@ -177,28 +142,21 @@ static void set_start(struct machine *m, bool wide)
 	struct kvm_regs regs = { .rip = CODE, .rsp = 0x8ff0, .rbp = 0x8ff0,
 				 .rsi = 0x7000, .rflags = 2 };
 	struct kvm_sregs s;
-	uint64_t i;
 
-	MUST(m->vcpu, KVM_SET_REGS, &regs);
+	CALL(m->vcpu, KVM_SET_REGS, &regs);
 	set_fpu(m);
-	MUST(m->vcpu, KVM_GET_SREGS, &s);
+	CALL(m->vcpu, KVM_GET_SREGS, &s);
 	memcpy(m->ram + GDT, gdt, sizeof(gdt));
 	segments(&s, wide);
 	s.cr0 |= 1;
 	if (wide) {
-		*(uint64_t *)(m->ram + PML4) = (PML4 + 0x1000) | 3;
-		for (i = 0; i < 4; i++)
-			((uint64_t *)(m->ram + PML4 + 0x1000))[i] =
-				(PML4 + 0x2000 + i * 0x1000) | 3;
-		for (i = 0; i < 2048; i++)
-			((uint64_t *)(m->ram + PML4 + 0x2000))[i] =
-				i << 21 | 0x83;
+		l1_identity_tables(m->ram, PML4);
 		s.cr3 = PML4;
 		s.cr4 |= 0x20;
 		s.cr0 |= 0x80000000;
 		s.efer |= 0x500;
 	}
-	MUST(m->vcpu, KVM_SET_SREGS, &s);
+	CALL(m->vcpu, KVM_SET_SREGS, &s);
 }
 
 /*
@@ -239,9 +197,9 @@ static void add_ioeventfds(struct machine *m, int notify, int doorbell)
 		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
 	};
 
-	MUST(m->vm, KVM_IOEVENTFD, &e);
+	CALL(m->vm, KVM_IOEVENTFD, &e);
 	e = (struct kvm_ioeventfd) { .addr = DOORBELL, .fd = doorbell };
-	MUST(m->vm, KVM_IOEVENTFD, &e);
+	CALL(m->vm, KVM_IOEVENTFD, &e);
 }
 
 static void add_irqfd(struct machine *m, uint32_t gsi, bool resample)
@@ -252,7 +210,7 @@ static void add_irqfd(struct machine *m, uint32_t gsi, bool resample)
 		irqfd.flags = KVM_IRQFD_FLAG_RESAMPLE;
 		irqfd.resamplefd = new_event();
 	}
-	MUST(m->vm, KVM_IRQFD, &irqfd);
+	CALL(m->vm, KVM_IRQFD, &irqfd);
 }
 
 /* IOAPIC pins 0 to pins - 1, and one MSI behind them. */
@@ -276,7 +234,7 @@ static void set_routes(struct machine *m, uint32_t pins)
 	r.entry[pins].u.msi.address_lo = 0xfee00000;
 	r.entry[pins].u.msi.data = 0x4041;
 	r.head.nr = pins + 1;
-	MUST(m->vm, KVM_SET_GSI_ROUTING, &r);
+	CALL(m->vm, KVM_SET_GSI_ROUTING, &r);
 }
 
 static void expect_signal(int fd, const char *what)
@@ -289,7 +247,7 @@ static void expect_signal(int fd, const char *what)
 
 static void expect_output(struct machine *m)
 {
-	MUST(m->vcpu, KVM_RUN, 0);
+	CALL(m->vcpu, KVM_RUN, 0);
 	if (m->run->exit_reason != KVM_EXIT_IO || m->run->io.port != SERIAL ||
 	    *((uint8_t *)m->run + m->run->io.data_offset) != 'K')
 		errx(1, "%s: exit %u instead of output", client,
@@ -315,10 +273,10 @@ static void firecracker_vm(struct machine *m)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
-	m->vm = MUST(kvm, KVM_CREATE_VM, 0);
-	MUST(m->vm, KVM_SET_TSS_ADDR, TSS_ADDR);
-	MUST(m->vm, KVM_CREATE_IRQCHIP, 0);
-	MUST(m->vm, KVM_CREATE_PIT2, &pit);
+	m->vm = CALL(kvm, KVM_CREATE_VM, 0);
+	CALL(m->vm, KVM_SET_TSS_ADDR, TSS_ADDR);
+	CALL(m->vm, KVM_CREATE_IRQCHIP, 0);
+	CALL(m->vm, KVM_CREATE_PIT2, &pit);
 	add_memory(m);
 	add_vcpu(m);
 }
@@ -341,36 +299,36 @@ struct snapshot {
 
 static void firecracker_save(struct machine *m, struct snapshot *s)
 {
-	int i, size = MUST(m->vm, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2);
+	int i, size = CALL(m->vm, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2);
 
 	/* tell the guest's clock; without one it is an error that is ignored */
 	if (ioctl(m->vcpu, KVM_KVMCLOCK_CTRL, 0) && errno != EINVAL)
 		err(1, "KVM_KVMCLOCK_CTRL");
 	s->xsave = calloc(1, size > 4096 ? size : 4096);
-	MUST(m->vcpu, KVM_GET_MP_STATE, &s->mp);
-	MUST(m->vcpu, KVM_GET_REGS, &s->regs);
-	MUST(m->vcpu, KVM_GET_SREGS, &s->sregs);
-	MUST(m->vcpu, size ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, s->xsave);
-	MUST(m->vcpu, KVM_GET_XCRS, &s->xcrs);
-	MUST(m->vcpu, KVM_GET_DEBUGREGS, &s->debugregs);
-	MUST(m->vcpu, KVM_GET_LAPIC, &s->lapic);
-	s->khz = MUST(m->vcpu, KVM_GET_TSC_KHZ, 0);
+	CALL(m->vcpu, KVM_GET_MP_STATE, &s->mp);
+	CALL(m->vcpu, KVM_GET_REGS, &s->regs);
+	CALL(m->vcpu, KVM_GET_SREGS, &s->sregs);
+	CALL(m->vcpu, size ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, s->xsave);
+	CALL(m->vcpu, KVM_GET_XCRS, &s->xcrs);
+	CALL(m->vcpu, KVM_GET_DEBUGREGS, &s->debugregs);
+	CALL(m->vcpu, KVM_GET_LAPIC, &s->lapic);
+	s->khz = CALL(m->vcpu, KVM_GET_TSC_KHZ, 0);
 	cpuid.head.nent = MAX_CPUID;
-	MUST(m->vcpu, KVM_GET_CPUID2, &cpuid);
+	CALL(m->vcpu, KVM_GET_CPUID2, &cpuid);
 	s->msrs.head.nmsrs = msr_list.head.nmsrs;
 	for (i = 0; i < (int)msr_list.head.nmsrs; i++)
 		s->msrs.entry[i].index = msr_list.index[i];
-	i = MUST(m->vcpu, KVM_GET_MSRS, &s->msrs);
+	i = CALL(m->vcpu, KVM_GET_MSRS, &s->msrs);
 	if (i != (int)msr_list.head.nmsrs)
 		errx(1, "%s: MSR %x is in the list, and cannot be read",
 		     client, msr_list.index[i]);
-	MUST(m->vcpu, KVM_GET_VCPU_EVENTS, &s->events);
-	MUST(m->vm, KVM_GET_PIT2, &s->pit);
-	MUST(m->vm, KVM_GET_CLOCK, &s->clock);
+	CALL(m->vcpu, KVM_GET_VCPU_EVENTS, &s->events);
+	CALL(m->vm, KVM_GET_PIT2, &s->pit);
+	CALL(m->vm, KVM_GET_CLOCK, &s->clock);
 	s->clock.flags &= ~KVM_CLOCK_TSC_STABLE;
 	for (i = 0; i < 3; i++) {
 		s->chip[i].chip_id = i;
-		MUST(m->vm, KVM_GET_IRQCHIP, &s->chip[i]);
+		CALL(m->vm, KVM_GET_IRQCHIP, &s->chip[i]);
 	}
 }
 
@@ -378,19 +336,19 @@ static void firecracker_restore(struct machine *m, struct snapshot *s)
 {
 	int i;
 
-	MUST(m->vcpu, KVM_SET_MP_STATE, &s->mp);
-	MUST(m->vcpu, KVM_SET_REGS, &s->regs);
-	MUST(m->vcpu, KVM_SET_SREGS, &s->sregs);
-	MUST(m->vcpu, KVM_SET_XSAVE, s->xsave);
-	MUST(m->vcpu, KVM_SET_XCRS, &s->xcrs);
-	MUST(m->vcpu, KVM_SET_DEBUGREGS, &s->debugregs);
-	MUST(m->vcpu, KVM_SET_LAPIC, &s->lapic);
+	CALL(m->vcpu, KVM_SET_MP_STATE, &s->mp);
+	CALL(m->vcpu, KVM_SET_REGS, &s->regs);
+	CALL(m->vcpu, KVM_SET_SREGS, &s->sregs);
+	CALL(m->vcpu, KVM_SET_XSAVE, s->xsave);
+	CALL(m->vcpu, KVM_SET_XCRS, &s->xcrs);
+	CALL(m->vcpu, KVM_SET_DEBUGREGS, &s->debugregs);
+	CALL(m->vcpu, KVM_SET_LAPIC, &s->lapic);
 	set_msrs(m, s->msrs.entry, s->msrs.head.nmsrs);
-	MUST(m->vcpu, KVM_SET_VCPU_EVENTS, &s->events);
-	MUST(m->vm, KVM_SET_PIT2, &s->pit);
-	MUST(m->vm, KVM_SET_CLOCK, &s->clock);
+	CALL(m->vcpu, KVM_SET_VCPU_EVENTS, &s->events);
+	CALL(m->vm, KVM_SET_PIT2, &s->pit);
+	CALL(m->vm, KVM_SET_CLOCK, &s->clock);
 	for (i = 0; i < 3; i++)
-		MUST(m->vm, KVM_SET_IRQCHIP, &s->chip[i]);
+		CALL(m->vm, KVM_SET_IRQCHIP, &s->chip[i]);
 	free(s->xsave);
 }
 
@@ -449,13 +407,13 @@ static void cloud_hypervisor(void)
 
 	insist(caps, sizeof(caps) / sizeof(caps[0]));
 	lists();
-	m.vm = MUST(kvm, KVM_CREATE_VM, 0);
-	MUST(m.vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);
-	MUST(m.vm, KVM_SET_TSS_ADDR, TSS_ADDR);
-	MUST(m.vm, KVM_ENABLE_CAP, &split);
+	m.vm = CALL(kvm, KVM_CREATE_VM, 0);
+	CALL(m.vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+	CALL(m.vm, KVM_SET_TSS_ADDR, TSS_ADDR);
+	CALL(m.vm, KVM_ENABLE_CAP, &split);
 	add_memory(&m);
 	add_vcpu(&m);
-	MUST(m.vcpu, KVM_GET_TSC_KHZ, 0);
+	CALL(m.vcpu, KVM_GET_TSC_KHZ, 0);
 	boot_msrs(&m, true);
 	set_start(&m, false);
 	set_lints(&m);
@@ -465,10 +423,10 @@ static void cloud_hypervisor(void)
 	set_routes(&m, 0);
 	m.ram[CODE] = m.ram[CODE + 1] = 0x90;	/* it has no PIT, nor port 61 */
 	run_guest(&m, notify, doorbell);
-	MUST(m.vm, KVM_GET_CLOCK, &clock);
+	CALL(m.vm, KVM_GET_CLOCK, &clock);
 	clock.flags &= ~KVM_CLOCK_TSC_STABLE;
-	MUST(m.vm, KVM_SET_CLOCK, &clock);
-	MUST(m.vcpu, KVM_NMI, 0);
+	CALL(m.vm, KVM_SET_CLOCK, &clock);
+	CALL(m.vcpu, KVM_NMI, 0);
 }
 
 /* ---- crosvm ---- */
@@ -514,27 +472,27 @@ static void crosvm(void)
 
 	insist(caps, sizeof(caps) / sizeof(caps[0]));
 	lists();
-	m.vm = MUST(kvm, KVM_CREATE_VM, 0);
-	MUST(m.vm, KVM_SET_TSS_ADDR, TSS_ADDR);
-	MUST(m.vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);
-	MUST(m.vm, KVM_CREATE_IRQCHIP, 0);
-	MUST(m.vm, KVM_CREATE_PIT2, &pit);
+	m.vm = CALL(kvm, KVM_CREATE_VM, 0);
+	CALL(m.vm, KVM_SET_TSS_ADDR, TSS_ADDR);
+	CALL(m.vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+	CALL(m.vm, KVM_CREATE_IRQCHIP, 0);
+	CALL(m.vm, KVM_CREATE_PIT2, &pit);
 	add_memory(&m);
-	MUST(m.vm, KVM_REGISTER_COALESCED_MMIO, &zone);
+	CALL(m.vm, KVM_REGISTER_COALESCED_MMIO, &zone);
 	add_vcpu(&m);
 	boot_msrs(&m, false);
 	crosvm_mtrrs(&m);
 	set_start(&m, true);
 	set_lints(&m);
-	MUST(m.vcpu, KVM_GET_MP_STATE, &mp);
-	MUST(m.vcpu, KVM_SET_MP_STATE, &mp);
+	CALL(m.vcpu, KVM_GET_MP_STATE, &mp);
+	CALL(m.vcpu, KVM_SET_MP_STATE, &mp);
 	set_code(&m);
 	m.ram[CODE] = m.ram[CODE + 1] = 0x90;	/* port 61 is its own device */
 	add_ioeventfds(&m, notify, doorbell);
 	add_irqfd(&m, 5, true);
 	set_routes(&m, 24);
 	run_guest(&m, notify, doorbell);
-	MUST(m.vm, KVM_UNREGISTER_COALESCED_MMIO, &zone);
+	CALL(m.vm, KVM_UNREGISTER_COALESCED_MMIO, &zone);
 }
 
 int main(int argc, char **argv)

@@ -14,20 +14,16 @@
  * is user space's, and answers reads with bytes that count up. At the end come
  * the registers that changed, and the bytes at 7000 that are not 0.
  */
-#include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include <unikvm/kvm.h>
+#include "l1.h"
 
 #define RAM		0x200000
 #define CODE		0x1000
@@ -63,42 +59,27 @@ static unsigned int answers;
 
 static void set_slot(uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size)
 {
-	struct kvm_userspace_memory_region r = {
-		.slot = slot, .flags = flags, .guest_phys_addr = gpa,
-		.memory_size = size, .userspace_addr = (uintptr_t)ram + gpa,
-	};
-
-	if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &r))
-		err(1, "memory slot %u", slot);
+	l1_set_slot(vm, slot, flags, gpa, ram + gpa, size);
 }
 
 static void new_vm(void)
 {
-	static struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entries[256];
-	} cpuid;
-	long size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	static struct l1_cpuid cpuid;
 
-	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	vm = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	ram = l1_memory(RAM);
+	vm = CALL(kvm_fd, KVM_CREATE_VM, 0);
 	set_slot(0, 0, 0, 0xa0000);
 	set_slot(1, KVM_MEM_READONLY, 0xc0000, 0x10000);
 	set_slot(2, 0, 0x100000, 0x100000);
-	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
-	if (ram == MAP_FAILED || vm < 0 || vcpu < 0)
-		err(1, "machine");
-	run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	cpuid.head.nent = 256;
-	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid) ||
-	    ioctl(vcpu, KVM_SET_CPUID2, &cpuid))
-		err(1, "CPUID");
+	vcpu = CALL(vm, KVM_CREATE_VCPU, 0);
+	run = l1_map_run(kvm_fd, vcpu);
+	l1_get_cpuid(kvm_fd, &cpuid);
+	CALL(vcpu, KVM_SET_CPUID2, &cpuid);
 }
 
 static void end_vm(void)
 {
-	munmap(run, ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0));
+	munmap(run, l1_run_size(kvm_fd));
 	close(vcpu);
 	close(vm);
 	munmap(ram, RAM);
@@ -147,15 +128,9 @@ static void build_handlers(int mode)
 
 static void set_mode(int mode, uint64_t csbase)
 {
-	struct kvm_segment code = {
-		.limit = 0xffffffff, .selector = 8, .type = 0xb, .present = 1,
-		.s = 1, .g = 1, .db = mode == 32, .l = mode == 64,
-	};
-	struct kvm_segment data = code;
 	struct kvm_sregs s;
 
-	if (ioctl(vcpu, KVM_GET_SREGS, &s))
-		err(1, "KVM_GET_SREGS");
+	CALL(vcpu, KVM_GET_SREGS, &s);
 	s.idt.base = mode == 16 ? 0 : IDT;
 	s.idt.limit = 0x3ff;
 	s.gdt.base = GDT;
@@ -163,12 +138,7 @@ static void set_mode(int mode, uint64_t csbase)
 	if (mode == 16) {
 		s.cs.base = s.cs.selector = 0;
 	} else {
-		data.selector = 16;
-		data.type = 3;
-		data.db = 1;
-		data.l = 0;
-		s.cs = code;
-		s.ds = s.es = s.fs = s.gs = s.ss = data;
+		l1_flat_segments(&s, mode);
 		s.cr0 = 0x33;
 		s.cr4 = 0x600;
 	}
@@ -179,8 +149,7 @@ static void set_mode(int mode, uint64_t csbase)
 		s.efer = 0x500;
 		s.cr0 = 0x80000033;
 	}
-	if (ioctl(vcpu, KVM_SET_SREGS, &s))
-		err(1, "KVM_SET_SREGS");
+	CALL(vcpu, KVM_SET_SREGS, &s);
 }
 
 static void set_debug(struct test *t)
@@ -194,8 +163,7 @@ static void set_debug(struct test *t)
 		debug.arch.debugreg[0] = t->bp;
 		debug.arch.debugreg[7] = 0x401;
 	}
-	if (ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug))
-		err(1, "KVM_SET_GUEST_DEBUG");
+	CALL(vcpu, KVM_SET_GUEST_DEBUG, &debug);
 }
 
 static void set_events(const struct test *t)
@@ -231,8 +199,7 @@ static void start(struct test *t)
 	memcpy(ram + t->at, t->code, t->code_len);
 	set_mode(t->mode, t->csbase);
 	t->regs.rip = t->at - t->csbase;
-	if (ioctl(vcpu, KVM_SET_REGS, &t->regs))
-		err(1, "KVM_SET_REGS");
+	CALL(vcpu, KVM_SET_REGS, &t->regs);
 	if (t->step || t->bp)
 		set_debug(t);
 	set_events(t);
@@ -326,8 +293,7 @@ static void print_changes(const struct test *t)
 	struct test after;
 	int i;
 
-	if (ioctl(vcpu, KVM_GET_REGS, &after.regs))
-		err(1, "KVM_GET_REGS");
+	CALL(vcpu, KVM_GET_REGS, &after.regs);
 	printf(" |");
 	for (i = 0; i < NR_REGS; i++)
 		if (after.reg[i] != t->reg[i])
@@ -343,11 +309,9 @@ static void move_rip(const struct test *t)
 {
 	struct kvm_regs regs;
 
-	if (ioctl(vcpu, KVM_GET_REGS, &regs))
-		err(1, "KVM_GET_REGS");
+	CALL(vcpu, KVM_GET_REGS, &regs);
 	regs.rip = t->moverip;
-	if (ioctl(vcpu, KVM_SET_REGS, &regs))
-		err(1, "KVM_SET_REGS");
+	CALL(vcpu, KVM_SET_REGS, &regs);
 }
 
 /* What the guest is not to see: TF, where it never set it. */
@@ -355,8 +319,7 @@ static void print_flags(struct test *t)
 {
 	struct kvm_regs regs;
 
-	if (ioctl(vcpu, KVM_GET_REGS, &regs))
-		err(1, "KVM_GET_REGS");
+	CALL(vcpu, KVM_GET_REGS, &regs);
 	if (regs.rflags & 0x100 & ~t->regs.rflags)
 		printf(" TF");
 	if (run->exit_reason == KVM_EXIT_DEBUG && t->bp) {
@@ -448,9 +411,7 @@ int main(void)
 	char line[2048];
 
 	sigaction(SIGALRM, &action, NULL);
-	kvm_fd = open("/dev/kvm", O_RDWR);
-	if (kvm_fd < 0)
-		err(1, "/dev/kvm");
+	kvm_fd = l1_open_kvm();
 	while (fgets(line, sizeof(line), stdin)) {
 		struct test t = { .at = CODE };
 		char *name = strtok(line, " \n");

@@ -66,15 +66,15 @@ void pic_through_lint0_of_user_space(void)
 	uint32_t extint = 0x700, closed = 0x10700;
 
 	vm_eoi(vm, 0x23, EOI_MASTER);
-	must_ioctl(vm->cpu[0].fd, KVM_GET_LAPIC, &lapic, "GET_LAPIC");
+	CALL(vm->cpu[0].fd, KVM_GET_LAPIC, &lapic);
 	memcpy(lapic.regs + 0x350, &closed, 4);
-	must_ioctl(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic, "SET_LAPIC");
+	CALL(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic);
 	RUN(vm, PIC_INIT(1 << 3));
 	vm_line(vm, 3, 1);
 	RUN(vm, { STI }, { CLI });
 	CHECK(vm_count(vm, 0x23) == 0);
 	memcpy(lapic.regs + 0x350, &extint, 4);
-	must_ioctl(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic, "SET_LAPIC");
+	CALL(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic);
 	RUN(vm, { WAIT, COUNTS + 0x23 * 4, 1 });
 	CHECK(vm_count(vm, 0x23) == 1);
 	vm_free(vm);
@@ -216,7 +216,7 @@ void init_sipi_and_ipi(void)
 
 	memcpy(vm->memory + 0x40 * 4, &ivt, 4);		/* IVT: 0:8020h */
 	for (i = 1; i < 3; i++) {
-		must_ioctl(vm->cpu[i].fd, KVM_GET_MP_STATE, &mp, "MP_STATE");
+		CALL(vm->cpu[i].fd, KVM_GET_MP_STATE, &mp);
 		CHECK(mp.mp_state == KVM_MP_STATE_UNINITIALIZED);
 		vcpu_start(&vm->cpu[i]);
 	}
@@ -255,18 +255,18 @@ void logical_destinations(void)
 	int i;
 
 	for (i = 0; i < 4; i++) {
-		must_ioctl(vm->cpu[i].fd, KVM_GET_LAPIC, &lapic, "GET_LAPIC");
+		CALL(vm->cpu[i].fd, KVM_GET_LAPIC, &lapic);
 		value = 0x1ff;
 		memcpy(lapic.regs + 0xf0, &value, 4);
 		value = 1 << (24 + i);
 		memcpy(lapic.regs + 0xd0, &value, 4);
-		must_ioctl(vm->cpu[i].fd, KVM_SET_LAPIC, &lapic, "SET_LAPIC");
+		CALL(vm->cpu[i].fd, KVM_SET_LAPIC, &lapic);
 	}
 	CHECK(try_ioctl(vm->fd, KVM_SIGNAL_MSI, &flat) == 2);
 	CHECK(try_ioctl(vm->fd, KVM_SIGNAL_MSI, &lowest) == 1);
 	CHECK(try_ioctl(vm->fd, KVM_SIGNAL_MSI, &all) == 4);
 	for (i = 0; i < 4; i++) {
-		must_ioctl(vm->cpu[i].fd, KVM_GET_LAPIC, &lapic, "GET_LAPIC");
+		CALL(vm->cpu[i].fd, KVM_GET_LAPIC, &lapic);
 		memcpy(&value, lapic.regs + 0x230, 4);	/* IRR 60h..7fh */
 		CHECK(!!(value & 1 << 0x11) == (i == 1 || i == 2));
 		CHECK(value & 1 << 0x13);
@@ -332,9 +332,9 @@ static void round_trip_chip(struct vm *vm, uint32_t id)
 {
 	struct kvm_irqchip a = { .chip_id = id }, b = { .chip_id = id };
 
-	must_ioctl(vm->fd, KVM_GET_IRQCHIP, &a, "GET_IRQCHIP");
-	must_ioctl(vm->fd, KVM_SET_IRQCHIP, &a, "SET_IRQCHIP");
-	must_ioctl(vm->fd, KVM_GET_IRQCHIP, &b, "GET_IRQCHIP");
+	CALL(vm->fd, KVM_GET_IRQCHIP, &a);
+	CALL(vm->fd, KVM_SET_IRQCHIP, &a);
+	CALL(vm->fd, KVM_GET_IRQCHIP, &b);
 	CHECK(!memcmp(&a, &b, sizeof(a)));
 }
 
@@ -352,14 +352,14 @@ void state_round_trips(void)
 	for (id = 0; id < 3; id++)
 		round_trip_chip(vm, id);
 	CHECK(try_ioctl(vm->fd, KVM_GET_IRQCHIP, &bad) == -EINVAL);
-	must_ioctl(vm->cpu[0].fd, KVM_GET_LAPIC, &lapic, "GET_LAPIC");
-	must_ioctl(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic, "SET_LAPIC");
-	must_ioctl(vm->cpu[0].fd, KVM_GET_LAPIC, &again, "GET_LAPIC");
+	CALL(vm->cpu[0].fd, KVM_GET_LAPIC, &lapic);
+	CALL(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic);
+	CALL(vm->cpu[0].fd, KVM_GET_LAPIC, &again);
 	CHECK(!memcmp(&lapic, &again, sizeof(lapic)));
-	must_ioctl(vm->fd, KVM_GET_PIT2, &pit, "GET_PIT2");
+	CALL(vm->fd, KVM_GET_PIT2, &pit);
 	CHECK(pit.channels[0].count == 0x1234 && pit.channels[0].mode == 3);
-	must_ioctl(vm->fd, KVM_SET_PIT2, &pit, "SET_PIT2");
-	must_ioctl(vm->fd, KVM_GET_PIT2, &pit2, "GET_PIT2");
+	CALL(vm->fd, KVM_SET_PIT2, &pit);
+	CALL(vm->fd, KVM_GET_PIT2, &pit2);
 	for (id = 0; id < 3; id++)
 		pit2.channels[id].count_load_time =
 			pit.channels[id].count_load_time;
@@ -377,14 +377,14 @@ void lapic_timer_survives_set(void)
 	RUN(vm, LAPIC_ON, { WRITE32, LAPIC(0x3e0), 0xb },
 	    { WRITE32, LAPIC(0x320), 0x20041 },
 	    { WRITE32, LAPIC(0x380), 2000000 });
-	must_ioctl(vm->cpu[0].fd, KVM_GET_LAPIC, &lapic, "GET_LAPIC");
-	must_ioctl(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic, "SET_LAPIC");
+	CALL(vm->cpu[0].fd, KVM_GET_LAPIC, &lapic);
+	CALL(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic);
 	RUN(vm, { WAIT, COUNTS + 0x41 * 4, 5 });
 	CHECK(vm_count(vm, 0x41) >= 5);
 	vm_eoi(vm, 0x42, EOI_LAPIC);
 	RUN(vm, { WRITE32, LAPIC(0x320), 0x40042 }, { DEADLINE, 100000000 });
-	must_ioctl(vm->cpu[0].fd, KVM_GET_LAPIC, &lapic, "GET_LAPIC");
-	must_ioctl(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic, "SET_LAPIC");
+	CALL(vm->cpu[0].fd, KVM_GET_LAPIC, &lapic);
+	CALL(vm->cpu[0].fd, KVM_SET_LAPIC, &lapic);
 	RUN(vm, { WAIT, COUNTS + 0x42 * 4, 1 });
 	CHECK(vm_count(vm, 0x42) == 1);
 	vm_free(vm);

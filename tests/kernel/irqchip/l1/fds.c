@@ -429,8 +429,8 @@ void storm_of_changes(void)
 	}
 	for (i = 0; i < 40; i++) {
 		usleep(50000);
-		must_ioctl(vm->fd, KVM_GET_IRQCHIP, &chip, "GET_IRQCHIP");
-		must_ioctl(vm->fd, KVM_SET_IRQCHIP, &chip, "SET_IRQCHIP");
+		CALL(vm->fd, KVM_GET_IRQCHIP, &chip);
+		CALL(vm->fd, KVM_SET_IRQCHIP, &chip);
 	}
 	for (i = 0; i < 4; i++)
 		noise[i].stop = true;

@@ -2,9 +2,7 @@
 /* VMs for the interrupt tests. */
 #include "harness.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
 
 extern const uint8_t payload[], payload_end[], payload_isr[];
 extern const uint8_t payload_ap[], payload_ap_end[];
@@ -16,16 +14,6 @@ int try_ioctl(int fd, unsigned long request, void *arg)
 	int ret = ioctl(fd, request, arg);
 
 	return ret < 0 ? -errno : ret;
-}
-
-void must_ioctl(int fd, unsigned long request, void *arg, const char *what)
-{
-	int ret = try_ioctl(fd, request, arg);
-
-	if (ret < 0) {
-		printf("FAIL %s: %s\n", what, strerror(-ret));
-		exit(1);
-	}
 }
 
 double seconds(void)
@@ -100,27 +88,16 @@ int vm_log(struct vm *vm, int index)
 
 /* ---- vCPUs ---- */
 
-static void flat(struct kvm_segment *s, uint16_t selector, uint8_t type)
-{
-	*s = (struct kvm_segment) {
-		.limit = 0xffffffff, .selector = selector, .type = type,
-		.present = 1, .db = 1, .s = 1, .g = 1,
-	};
-}
-
 static void set_cpuid(struct vcpu *v)
 {
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entries[200];
-	} cpuid = { .head.nent = 200 };
+	struct l1_cpuid cpuid;
 	unsigned i;
 
-	must_ioctl(v->vm->kvm, KVM_GET_SUPPORTED_CPUID, &cpuid, "CPUID");
+	l1_get_cpuid(v->vm->kvm, &cpuid);
 	for (i = 0; i < cpuid.head.nent; i++)
 		if (cpuid.entries[i].function == 1)
 			cpuid.entries[i].ecx |= 1 << 24 | 1 << 21;
-	must_ioctl(v->fd, KVM_SET_CPUID2, &cpuid, "SET_CPUID2");
+	CALL(v->fd, KVM_SET_CPUID2, &cpuid);
 }
 
 static void set_start(struct vcpu *v)
@@ -129,30 +106,22 @@ static void set_start(struct vcpu *v)
 				 .rsp = STACK_TOP };
 	struct kvm_sregs sregs;
 
-	must_ioctl(v->fd, KVM_GET_SREGS, &sregs, "GET_SREGS");
-	flat(&sregs.cs, 8, 0xb);
-	flat(&sregs.ds, 16, 3);
-	flat(&sregs.es, 16, 3);
-	flat(&sregs.ss, 16, 3);
+	CALL(v->fd, KVM_GET_SREGS, &sregs);
+	l1_flat_segments(&sregs, 32);
 	sregs.gdt = (struct kvm_dtable) { .base = GDT, .limit = 23 };
 	sregs.idt = (struct kvm_dtable) { .base = IDT, .limit = 0x7ff };
 	sregs.cr0 |= 1;
-	must_ioctl(v->fd, KVM_SET_SREGS, &sregs, "SET_SREGS");
-	must_ioctl(v->fd, KVM_SET_REGS, &regs, "SET_REGS");
+	CALL(v->fd, KVM_SET_SREGS, &sregs);
+	CALL(v->fd, KVM_SET_REGS, &regs);
 }
 
 static void vcpu_new(struct vm *vm, int id)
 {
 	struct vcpu *v = &vm->cpu[id];
-	int size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 
 	v->vm = vm;
-	v->fd = ioctl(vm->fd, KVM_CREATE_VCPU, id);
-	v->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
-	if (v->fd < 0 || v->run == MAP_FAILED) {
-		printf("FAIL vCPU %d: %s\n", id, strerror(errno));
-		exit(1);
-	}
+	v->fd = CALL(vm->fd, KVM_CREATE_VCPU, id);
+	v->run = l1_map_run(vm->kvm, v->fd);
 	set_cpuid(v);
 	if (id == 0)
 		set_start(v);
@@ -163,7 +132,7 @@ static void enable_split(struct vm *vm)
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP,
 				      .args = { 24 } };
 
-	must_ioctl(vm->fd, KVM_ENABLE_CAP, &cap, "SPLIT_IRQCHIP");
+	CALL(vm->fd, KVM_ENABLE_CAP, &cap);
 }
 
 static volatile sig_atomic_t time_is_up;
@@ -181,9 +150,6 @@ static void wake(int signal)
 
 struct vm *vm_new(enum chips chips, int ncpus)
 {
-	struct kvm_userspace_memory_region region = {
-		.memory_size = MEMORY_SIZE,
-	};
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	struct vm *vm = calloc(1, sizeof(*vm));
 	int i;
@@ -191,20 +157,14 @@ struct vm *vm_new(enum chips chips, int ncpus)
 	signal(SIGUSR1, wake);
 	sigaction(SIGALRM, &(struct sigaction) { .sa_handler = on_alarm },
 		  NULL);
-	vm->kvm = open("/dev/kvm", O_RDWR);
-	vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
-	vm->memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE,
-			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (vm->kvm < 0 || vm->fd < 0 || vm->memory == MAP_FAILED) {
-		printf("FAIL VM: %s\n", strerror(errno));
-		exit(1);
-	}
+	vm->kvm = l1_open_kvm();
+	vm->fd = CALL(vm->kvm, KVM_CREATE_VM, 0);
+	vm->memory = l1_memory(MEMORY_SIZE);
 	load_tables(vm);
-	region.userspace_addr = (uintptr_t)vm->memory;
-	must_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region, "memory");
+	l1_set_slot(vm->fd, 0, 0, 0, vm->memory, MEMORY_SIZE);
 	if (chips == CHIPS_KERNEL) {
-		must_ioctl(vm->fd, KVM_CREATE_IRQCHIP, NULL, "IRQCHIP");
-		must_ioctl(vm->fd, KVM_CREATE_PIT2, &pit, "PIT2");
+		CALL(vm->fd, KVM_CREATE_IRQCHIP, NULL);
+		CALL(vm->fd, KVM_CREATE_PIT2, &pit);
 	} else if (chips == CHIPS_SPLIT) {
 		enable_split(vm);
 	}
@@ -216,11 +176,11 @@ struct vm *vm_new(enum chips chips, int ncpus)
 
 void vm_free(struct vm *vm)
 {
-	int i, size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int i;
 
 	for (i = 0; i < vm->ncpus; i++) {
 		vcpu_stop(&vm->cpu[i]);
-		munmap(vm->cpu[i].run, size);
+		munmap(vm->cpu[i].run, l1_run_size(vm->kvm));
 		close(vm->cpu[i].fd);
 	}
 	close(vm->fd);
@@ -281,7 +241,7 @@ static bool handle_exit(struct vcpu *v)
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		return true;
 	default:
-		must_ioctl(v->fd, KVM_GET_REGS, &regs, "GET_REGS");
+		CALL(v->fd, KVM_GET_REGS, &regs);
 		printf("FAIL exit reason %u (%u) at %#llx, script at %#llx\n",
 		       run->exit_reason, run->internal.suberror, regs.rip,
 		       regs.rsi);
@@ -346,10 +306,10 @@ void vm_run(struct vm *vm)
 {
 	struct kvm_regs regs;
 
-	must_ioctl(vm->cpu[0].fd, KVM_GET_REGS, &regs, "GET_REGS");
+	CALL(vm->cpu[0].fd, KVM_GET_REGS, &regs);
 	regs.rip = CODE;
 	regs.rsi = SCRIPT;
-	must_ioctl(vm->cpu[0].fd, KVM_SET_REGS, &regs, "SET_REGS");
+	CALL(vm->cpu[0].fd, KVM_SET_REGS, &regs);
 	run_until_end(&vm->cpu[0]);
 }
 
@@ -426,6 +386,6 @@ int vm_line(struct vm *vm, uint32_t gsi, uint32_t level)
 {
 	struct kvm_irq_level line = { .irq = gsi, .level = level };
 
-	must_ioctl(vm->fd, KVM_IRQ_LINE_STATUS, &line, "IRQ_LINE_STATUS");
+	CALL(vm->fd, KVM_IRQ_LINE_STATUS, &line);
 	return line.status;
 }

@@ -11,11 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <unikvm/kvm.h>
+#include "l1.h"
 
 #define MEMORY_SIZE	0x100000UL
 #define CODE		0x1000		/* guest addresses, as in payload.S */
@@ -99,7 +98,6 @@ int vm_line(struct vm *vm, uint32_t gsi, uint32_t level);
 
 /* As ioctl(), but negative errno. */
 int try_ioctl(int fd, unsigned long request, void *arg);
-void must_ioctl(int fd, unsigned long request, void *arg, const char *what);
 double seconds(void);
 /* Counts an eventfd's signals and clears it; 0 if there were none. */
 uint64_t drain(int fd);

@@ -5,22 +5,17 @@
  * compared, and the guest checks it from inside. Says how many moves it made.
  */
 #include <elf.h>
-#include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <unikvm/kvm.h>
-
+#include "l1.h"
 #include "shared.h"
 
 #define RAM		0x200000
@@ -34,12 +29,8 @@
 #define MTRR_VAR	0x200		/* 16 of them */
 
 static int kvm_fd;
-static size_t run_size;
 static uint8_t *ram;
-static struct {
-	struct kvm_cpuid2 head;
-	struct kvm_cpuid_entry2 entries[256];
-} cpuid;
+static struct l1_cpuid cpuid;
 static struct {
 	struct kvm_msr_list head;
 	uint32_t index[MAX_MSRS];
@@ -71,42 +62,26 @@ struct state {
 	struct kvm_vcpu_events events;
 };
 
-#define MUST(fd, request, arg)						\
-	do {								\
-		if (ioctl(fd, request, arg) < 0)			\
-			err(1, #request);				\
-	} while (0)
-
 /* ---- a machine ---- */
 
 static struct machine new_machine(void)
 {
-	struct kvm_userspace_memory_region region = {
-		.memory_size = RAM, .userspace_addr = (uintptr_t)ram,
-	};
 	struct kvm_pit_config pit = { .flags = 0 };
 	struct machine m;
 
-	m.vm = ioctl(kvm_fd, KVM_CREATE_VM, 0);
-	if (m.vm < 0)
-		err(1, "KVM_CREATE_VM");
-	MUST(m.vm, KVM_SET_USER_MEMORY_REGION, &region);
-	MUST(m.vm, KVM_CREATE_IRQCHIP, 0);
-	MUST(m.vm, KVM_CREATE_PIT2, &pit);
-	m.vcpu = ioctl(m.vm, KVM_CREATE_VCPU, 0);
-	if (m.vcpu < 0)
-		err(1, "KVM_CREATE_VCPU");
-	m.run = mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		     m.vcpu, 0);
-	if (m.run == MAP_FAILED)
-		err(1, "mmap");
-	MUST(m.vcpu, KVM_SET_CPUID2, &cpuid);
+	m.vm = CALL(kvm_fd, KVM_CREATE_VM, 0);
+	l1_set_slot(m.vm, 0, 0, 0, ram, RAM);
+	CALL(m.vm, KVM_CREATE_IRQCHIP, 0);
+	CALL(m.vm, KVM_CREATE_PIT2, &pit);
+	m.vcpu = CALL(m.vm, KVM_CREATE_VCPU, 0);
+	m.run = l1_map_run(kvm_fd, m.vcpu);
+	CALL(m.vcpu, KVM_SET_CPUID2, &cpuid);
 	return m;
 }
 
 static void end_machine(struct machine *m)
 {
-	munmap(m->run, run_size);
+	munmap(m->run, l1_run_size(kvm_fd));
 	close(m->vcpu);
 	close(m->vm);
 }
@@ -150,20 +125,20 @@ static void get_state(struct machine *m, struct state *s)
 	int i;
 
 	memset(s, 0, sizeof(*s));
-	MUST(m->vcpu, KVM_GET_MP_STATE, &s->mp);
-	MUST(m->vcpu, KVM_GET_VCPU_EVENTS, &s->events);
-	MUST(m->vcpu, KVM_GET_REGS, &s->regs);
-	MUST(m->vcpu, KVM_GET_SREGS, &s->sregs);
-	MUST(m->vcpu, KVM_GET_XCRS, &s->xcrs);
-	MUST(m->vcpu, KVM_GET_XSAVE, &s->xsave);
-	MUST(m->vcpu, KVM_GET_DEBUGREGS, &s->debugregs);
-	MUST(m->vcpu, KVM_GET_LAPIC, &s->lapic);
+	CALL(m->vcpu, KVM_GET_MP_STATE, &s->mp);
+	CALL(m->vcpu, KVM_GET_VCPU_EVENTS, &s->events);
+	CALL(m->vcpu, KVM_GET_REGS, &s->regs);
+	CALL(m->vcpu, KVM_GET_SREGS, &s->sregs);
+	CALL(m->vcpu, KVM_GET_XCRS, &s->xcrs);
+	CALL(m->vcpu, KVM_GET_XSAVE, &s->xsave);
+	CALL(m->vcpu, KVM_GET_DEBUGREGS, &s->debugregs);
+	CALL(m->vcpu, KVM_GET_LAPIC, &s->lapic);
 	for (i = 0; i < 3; i++) {
 		s->chip[i].chip_id = i;
-		MUST(m->vm, KVM_GET_IRQCHIP, &s->chip[i]);
+		CALL(m->vm, KVM_GET_IRQCHIP, &s->chip[i]);
 	}
-	MUST(m->vm, KVM_GET_PIT2, &s->pit);
-	MUST(m->vm, KVM_GET_CLOCK, &s->clock);
+	CALL(m->vm, KVM_GET_PIT2, &s->pit);
+	CALL(m->vm, KVM_GET_CLOCK, &s->clock);
 	get_msrs(m, &s->msrs);
 }
 
@@ -172,20 +147,20 @@ static void set_state(struct machine *m, struct state *s)
 	struct kvm_clock_data clock = { .clock = s->clock.clock };
 	int i;
 
-	MUST(m->vcpu, KVM_SET_SREGS, &s->sregs);
-	MUST(m->vm, KVM_SET_CLOCK, &clock);
+	CALL(m->vcpu, KVM_SET_SREGS, &s->sregs);
+	CALL(m->vm, KVM_SET_CLOCK, &clock);
 	set_msrs(m, &s->msrs);
-	MUST(m->vcpu, KVM_SET_XCRS, &s->xcrs);
-	MUST(m->vcpu, KVM_SET_XSAVE, &s->xsave);
-	MUST(m->vcpu, KVM_SET_DEBUGREGS, &s->debugregs);
+	CALL(m->vcpu, KVM_SET_XCRS, &s->xcrs);
+	CALL(m->vcpu, KVM_SET_XSAVE, &s->xsave);
+	CALL(m->vcpu, KVM_SET_DEBUGREGS, &s->debugregs);
 	for (i = 0; i < 3; i++)
-		MUST(m->vm, KVM_SET_IRQCHIP, &s->chip[i]);
-	MUST(m->vm, KVM_SET_PIT2, &s->pit);
-	MUST(m->vcpu, KVM_SET_LAPIC, &s->lapic);
+		CALL(m->vm, KVM_SET_IRQCHIP, &s->chip[i]);
+	CALL(m->vm, KVM_SET_PIT2, &s->pit);
+	CALL(m->vcpu, KVM_SET_LAPIC, &s->lapic);
 	set_one_msr(m, &s->msrs, MSR_DEADLINE);	/* the LAPIC's mode first */
-	MUST(m->vcpu, KVM_SET_REGS, &s->regs);
-	MUST(m->vcpu, KVM_SET_MP_STATE, &s->mp);
-	MUST(m->vcpu, KVM_SET_VCPU_EVENTS, &s->events);
+	CALL(m->vcpu, KVM_SET_REGS, &s->regs);
+	CALL(m->vcpu, KVM_SET_MP_STATE, &s->mp);
+	CALL(m->vcpu, KVM_SET_VCPU_EVENTS, &s->events);
 }
 
 /* ---- comparing ---- */
@@ -272,7 +247,7 @@ static void line(struct machine *m, uint32_t level)
 {
 	struct kvm_irq_level l = { .irq = LINE_GSI, .level = level };
 
-	MUST(m->vm, KVM_IRQ_LINE, &l);
+	CALL(m->vm, KVM_IRQ_LINE, &l);
 }
 
 /* The guest is about to halt: move it while it does. */
@@ -293,7 +268,7 @@ static void after_step(struct machine *m, uint32_t value, bool stay)
 	if (value == ASK_LINE_UP || value == ASK_LINE_DOWN)
 		line(m, value == ASK_LINE_UP);
 	if (value == ASK_NMI)
-		MUST(m->vcpu, KVM_NMI, 0);
+		CALL(m->vcpu, KVM_NMI, 0);
 	step_out(m);
 	if (!stay)
 		move(m);
@@ -314,7 +289,7 @@ static void list_msrs(void)
 	uint32_t i, n;
 
 	msr_list.head.nmsrs = MAX_MSRS - fixed - 16;
-	MUST(kvm_fd, KVM_GET_MSR_INDEX_LIST, &msr_list);
+	CALL(kvm_fd, KVM_GET_MSR_INDEX_LIST, &msr_list);
 	n = msr_list.head.nmsrs;
 	for (i = 0; i < 16; i++)
 		msr_list.index[n++] = MTRR_VAR + i;
@@ -328,8 +303,7 @@ static void get_cpuid(void)
 {
 	uint32_t i;
 
-	cpuid.head.nent = 256;
-	MUST(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid);
+	l1_get_cpuid(kvm_fd, &cpuid);
 	for (i = 0; i < cpuid.head.nent; i++)
 		if (cpuid.entries[i].function == 1)
 			cpuid.entries[i].ecx |= 1 << 24;
@@ -354,35 +328,20 @@ static void load(const char *name)
 
 static void start(struct machine *m)
 {
-	struct kvm_segment code = {
-		.limit = 0xffffffff, .selector = 8, .type = 11, .present = 1,
-		.s = 1, .l = 1, .g = 1,
-	}, data = code;
 	struct kvm_regs regs = {
 		.rip = *(uint64_t *)ram, .rsp = STACK_TOP - 8, .rflags = 2,
 	};
 	struct kvm_sregs s;
-	uint64_t i;
 
-	*(uint64_t *)(ram + PML4) = (PML4 + 0x1000) | 7;
-	for (i = 0; i < 4; i++)		/* 4 GiB in 1 GiB of 2 MiB pages each */
-		((uint64_t *)(ram + PML4 + 0x1000))[i] =
-			(PML4 + 0x2000 + 0x1000 * i) | 7;
-	for (i = 0; i < 2048; i++)
-		((uint64_t *)(ram + PML4 + 0x2000))[i] = i << 21 | 0x87;
-	MUST(m->vcpu, KVM_GET_SREGS, &s);
-	data.selector = 16;
-	data.type = 3;
-	data.l = 0;
-	data.db = 1;
-	s.cs = code;
-	s.ds = s.es = s.fs = s.gs = s.ss = data;
+	l1_identity_tables(ram, PML4);
+	CALL(m->vcpu, KVM_GET_SREGS, &s);
+	l1_flat_segments(&s, 64);
 	s.cr3 = PML4;
 	s.cr4 = 0x40620;		/* OSXSAVE, OSXMMEXCPT, OSFXSR, PAE */
 	s.efer = 0x500;
 	s.cr0 = 0x80000033;
-	MUST(m->vcpu, KVM_SET_SREGS, &s);
-	MUST(m->vcpu, KVM_SET_REGS, &regs);
+	CALL(m->vcpu, KVM_SET_SREGS, &s);
+	CALL(m->vcpu, KVM_SET_REGS, &regs);
 }
 
 /*
@@ -439,12 +398,8 @@ int main(int argc, char **argv)
 	sigaction(SIGVTALRM, &action, NULL);
 	setitimer(ITIMER_VIRTUAL, &(struct itimerval){ .it_value.tv_sec =
 						       PATIENCE }, NULL);
-	kvm_fd = open("/dev/kvm", O_RDWR);
-	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE,
-		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (kvm_fd < 0 || ram == MAP_FAILED)
-		err(1, "/dev/kvm");
-	run_size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	kvm_fd = l1_open_kvm();
+	ram = l1_memory(RAM);
 	get_cpuid();
 	list_msrs();
 	load(argv[argc - 1]);
