@@ -12,6 +12,10 @@ from collections import deque
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, itimerspec
+from posix.unistd cimport close, read, write
+
+from unikvm.core.timerfd cimport TFD_CLOEXEC, TFD_NONBLOCK, timerfd_create, timerfd_settime
 
 cdef extern from "<sys/epoll.h>" nogil:
     ctypedef union epoll_data_t:
@@ -28,25 +32,6 @@ cdef extern from "<sys/epoll.h>" nogil:
 cdef extern from "<sys/eventfd.h>" nogil:
     int EFD_CLOEXEC, EFD_NONBLOCK
     int eventfd(unsigned int value, int flags)
-
-cdef extern from "<time.h>" nogil:
-    struct timespec:
-        long tv_sec
-        long tv_nsec
-    struct itimerspec:
-        timespec it_interval
-        timespec it_value
-    int CLOCK_MONOTONIC
-
-cdef extern from "<sys/timerfd.h>" nogil:
-    int TFD_CLOEXEC, TFD_NONBLOCK
-    int timerfd_create(int clock, int flags)
-    int timerfd_settime(int fd, int flags, const itimerspec *new, itimerspec *old)
-
-cdef extern from "<unistd.h>" nogil:
-    long read(int fd, void *buffer, size_t size)
-    long write(int fd, const void *buffer, size_t size)
-    int close(int fd)
 
 cdef extern from "<signal.h>" nogil:
     ctypedef struct sigset_t:

@@ -2,11 +2,8 @@
 """Interrupts as devices see them: a line, or a message."""
 from libc.stdint cimport uint32_t, uint64_t
 
+from unikvm.core.pthread cimport pthread_mutex_t
 from unikvm.core.vm cimport Vm
-
-cdef extern from "<pthread.h>" nogil:
-    ctypedef struct pthread_mutex_t:
-        pass
 
 
 cdef class IrqLine:

@@ -3,11 +3,8 @@
 """Interrupt lines and messages, free of any device or VM type."""
 from libc.stdint cimport uint32_t, uint64_t
 
-cdef extern from "<pthread.h>" nogil:
-    int pthread_mutex_init(pthread_mutex_t *mutex, const void *attributes)
-    int pthread_mutex_destroy(pthread_mutex_t *mutex)
-    int pthread_mutex_lock(pthread_mutex_t *mutex)
-    int pthread_mutex_unlock(pthread_mutex_t *mutex)
+from unikvm.core.pthread cimport (pthread_mutex_destroy, pthread_mutex_init,
+                                  pthread_mutex_lock, pthread_mutex_unlock)
 
 
 cdef class IrqLine:

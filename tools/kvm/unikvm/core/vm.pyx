@@ -14,15 +14,13 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
+from posix.unistd cimport close
 
 from unikvm.abi.kvm cimport *
 from unikvm.core.errors import UserError
 
 cdef extern from "<sys/ioctl.h>" nogil:
     int ioctl(int fd, unsigned long request, ...)
-
-cdef extern from "<unistd.h>" nogil:
-    int close_fd "close" (int fd)
 
 cdef enum:
     # More than any processor enumerates; KVM answers E2BIG if ever not.
@@ -67,7 +65,7 @@ cdef class Kvm:
 
     cpdef close(self):
         if self.fd >= 0:
-            close_fd(self.fd)
+            close(self.fd)
             self.fd = -1
 
     def check(self, int capability):
@@ -148,7 +146,7 @@ cdef class Vm:
 
     cpdef close(self):
         if self.fd >= 0:
-            close_fd(self.fd)
+            close(self.fd)
             self.fd = -1
 
     def check(self, int capability):
@@ -297,7 +295,7 @@ cdef class Vcpu:
             munmap(self.run, self.run_size)
             self.run = NULL
         if self.fd >= 0:
-            close_fd(self.fd)
+            close(self.fd)
             self.fd = -1
 
     cdef int run_nogil(self) noexcept nogil:

@@ -11,34 +11,15 @@ import os
 
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, itimerspec
+from posix.unistd cimport close
 
 from unikvm.core.bus cimport Device
 from unikvm.core.irq cimport IrqLine
-
-cdef extern from "<pthread.h>" nogil:
-    ctypedef struct pthread_mutex_t:
-        pass
-    int pthread_mutex_init(pthread_mutex_t *mutex, const void *attributes)
-    int pthread_mutex_destroy(pthread_mutex_t *mutex)
-    int pthread_mutex_lock(pthread_mutex_t *mutex)
-    int pthread_mutex_unlock(pthread_mutex_t *mutex)
-
-cdef extern from "<unistd.h>" nogil:
-    int close_fd "close" (int fd)
-
-cdef extern from "<time.h>" nogil:
-    struct timespec:
-        long tv_sec
-        long tv_nsec
-    struct itimerspec:
-        timespec it_interval
-        timespec it_value
-    int CLOCK_MONOTONIC
-
-cdef extern from "<sys/timerfd.h>" nogil:
-    int TFD_CLOEXEC, TFD_NONBLOCK
-    int timerfd_create(int clock, int flags)
-    int timerfd_settime(int fd, int flags, const itimerspec *new, itimerspec *old)
+from unikvm.core.pthread cimport (pthread_mutex_destroy, pthread_mutex_init,
+                                  pthread_mutex_lock, pthread_mutex_t,
+                                  pthread_mutex_unlock)
+from unikvm.core.timerfd cimport TFD_CLOEXEC, TFD_NONBLOCK, timerfd_create, timerfd_settime
 
 cdef enum:
     # Registers; the divisor latch hides the first two while LCR.DLAB is set.
@@ -130,7 +111,7 @@ cdef class Serial(Device):
     def __dealloc__(self):
         pthread_mutex_destroy(&self._mutex)
         if self._timer >= 0:
-            close_fd(self._timer)
+            close(self._timer)
 
     cdef uint64_t io_read(self, uint64_t offset, unsigned int width) noexcept nogil:
         cdef uint64_t value
@@ -187,7 +168,7 @@ cdef class Serial(Device):
             self._backend.write(data)
         if self._timer >= 0:
             self._loop.remove(self._timer)
-            close_fd(self._timer)
+            close(self._timer)
             self._timer = -1
 
     cdef bytes _take_output(self):

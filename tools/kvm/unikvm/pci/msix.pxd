@@ -3,7 +3,8 @@
 from libc.stdint cimport uint8_t, uint16_t, uint64_t
 
 from unikvm.core.bus cimport Device
-from unikvm.core.irq cimport Msi, pthread_mutex_t
+from unikvm.core.irq cimport Msi
+from unikvm.core.pthread cimport pthread_mutex_t
 
 
 cdef enum:

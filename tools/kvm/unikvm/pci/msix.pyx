@@ -11,12 +11,8 @@ from libc.string cimport memcpy, memset
 
 from unikvm.core.bus cimport Device
 from unikvm.core.irq cimport Msi
-
-cdef extern from "<pthread.h>" nogil:
-    int pthread_mutex_init(pthread_mutex_t *mutex, const void *attributes)
-    int pthread_mutex_destroy(pthread_mutex_t *mutex)
-    int pthread_mutex_lock(pthread_mutex_t *mutex)
-    int pthread_mutex_unlock(pthread_mutex_t *mutex)
+from unikvm.core.pthread cimport (pthread_mutex_destroy, pthread_mutex_init,
+                                  pthread_mutex_lock, pthread_mutex_unlock)
 
 cdef enum:
     ENTRY_DATA = 8

@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # cython: language_level=3
 """An interrupt line whose destination can be changed."""
-from unikvm.core.irq cimport IrqLine, pthread_mutex_t
-
-cdef extern from "<pthread.h>" nogil:
-    int pthread_mutex_lock(pthread_mutex_t *mutex)
-    int pthread_mutex_unlock(pthread_mutex_t *mutex)
+from unikvm.core.irq cimport IrqLine
+from unikvm.core.pthread cimport pthread_mutex_lock, pthread_mutex_unlock
 
 
 cdef class PirqLine(IrqLine):

@@ -3,7 +3,8 @@
 from libc.stdint cimport uint16_t
 
 from unikvm.core.bus cimport Device
-from unikvm.core.irq cimport IrqLine, pthread_mutex_t
+from unikvm.core.irq cimport IrqLine
+from unikvm.core.pthread cimport pthread_mutex_t
 from unikvm.pci.msix cimport MsixTable
 
 

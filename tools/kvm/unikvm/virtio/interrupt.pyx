@@ -9,13 +9,9 @@ from libc.stdint cimport uint64_t
 
 from unikvm.core.bus cimport Device
 from unikvm.core.irq cimport IrqLine
+from unikvm.core.pthread cimport (pthread_mutex_destroy, pthread_mutex_init,
+                                  pthread_mutex_lock, pthread_mutex_unlock)
 from unikvm.pci.msix cimport MsixTable
-
-cdef extern from "<pthread.h>" nogil:
-    int pthread_mutex_init(pthread_mutex_t *mutex, const void *attributes)
-    int pthread_mutex_destroy(pthread_mutex_t *mutex)
-    int pthread_mutex_lock(pthread_mutex_t *mutex)
-    int pthread_mutex_unlock(pthread_mutex_t *mutex)
 
 cdef enum:
     ISR_QUEUE = 1

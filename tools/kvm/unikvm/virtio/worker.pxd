@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t
 
 from unikvm.core.eventloop cimport Handler
-from unikvm.core.irq cimport pthread_mutex_t
+from unikvm.core.pthread cimport pthread_mutex_t
 from unikvm.core.ring cimport RawChain, SplitQueue
 from unikvm.virtio.interrupt cimport VirtioInterrupt
 

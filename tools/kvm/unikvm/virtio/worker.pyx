@@ -6,20 +6,13 @@ The worker's mutex keeps a reset by a vCPU thread apart from a request being ser
 when halt() returns, no request is in flight and none will start.
 """
 from libc.stdint cimport uint32_t, uint64_t
+from posix.unistd cimport read, write
 
 from unikvm.core.eventloop cimport Handler
+from unikvm.core.pthread cimport (pthread_mutex_destroy, pthread_mutex_init,
+                                  pthread_mutex_lock, pthread_mutex_unlock)
 from unikvm.core.ring cimport RawChain, SplitQueue
 from unikvm.virtio.interrupt cimport VirtioInterrupt
-
-cdef extern from "<pthread.h>" nogil:
-    int pthread_mutex_init(pthread_mutex_t *mutex, const void *attributes)
-    int pthread_mutex_destroy(pthread_mutex_t *mutex)
-    int pthread_mutex_lock(pthread_mutex_t *mutex)
-    int pthread_mutex_unlock(pthread_mutex_t *mutex)
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t read(int fd, void *buffer, size_t size)
-    ssize_t write(int fd, const void *buffer, size_t size)
 
 
 cdef class QueueWorker(Handler):
