@@ -228,6 +228,17 @@ static struct miscdevice kvm_dev = {
 	.fops = &kvm_chardev_ops,
 };
 
+/* Undo what kvm_front_init() hooks into the host. */
+static void leave_host(void)
+{
+	kvm_perf_unregister();
+	preempt_notifier_dec();
+	debugfs_remove_recursive(kvm_debugfs_root);
+	unregister_syscore(&kvm_syscore);
+	unregister_reboot_notifier(&kvm_reboot_notifier);
+	cpuhp_remove_state_nocalls(cpuhp_state);
+}
+
 /*
  * Bring the front up for a vendor module, which then owns every file opened
  * on our behalf: it cannot be unloaded while a VM, vCPU or stats file lives.
@@ -262,12 +273,7 @@ int kvm_front_init(struct module *vendor)
 	return 0;
 
 out_undo:
-	kvm_perf_unregister();
-	preempt_notifier_dec();
-	debugfs_remove_recursive(kvm_debugfs_root);
-	unregister_syscore(&kvm_syscore);
-	unregister_reboot_notifier(&kvm_reboot_notifier);
-	cpuhp_remove_state_nocalls(cpuhp_state);
+	leave_host();
 out_eventfd:
 	kvm_eventfd_module_exit();
 	return ret;
@@ -277,12 +283,7 @@ EXPORT_SYMBOL_GPL(kvm_front_init);
 void kvm_front_exit(void)
 {
 	misc_deregister(&kvm_dev);
-	kvm_perf_unregister();
-	preempt_notifier_dec();
-	debugfs_remove_recursive(kvm_debugfs_root);
-	unregister_syscore(&kvm_syscore);
-	unregister_reboot_notifier(&kvm_reboot_notifier);
-	cpuhp_remove_state_nocalls(cpuhp_state);
+	leave_host();
 	on_each_cpu(hardware_disable_local, NULL, 1);
 	kvm_eventfd_module_exit();
 }

@@ -16,10 +16,9 @@ static enum emul_result alu_to_rm(struct emulator *e, u32 op, u64 b)
 		return r;
 	result = alu_binary(op, a, b, size, &flags);
 	if (op != ALU_CMP)
-		r = emul_rm_write_rmw(e, size, a, result);
-	if (r == EMUL_OK)
-		e->rflags = flags;
-	return r;
+		return emul_rm_update(e, size, a, result, flags);
+	e->rflags = flags;
+	return EMUL_OK;
 }
 
 /* 00-03, 08-0B ... 38-3B */
@@ -92,10 +91,7 @@ static enum emul_result not_or_neg(struct emulator *e, bool neg)
 	if (r != EMUL_OK)
 		return r;
 	result = neg ? alu_binary(ALU_SUB, 0, a, size, &flags) : ~a;
-	r = emul_rm_write_rmw(e, size, a, result);
-	if (r == EMUL_OK)
-		e->rflags = flags;
-	return r;
+	return emul_rm_update(e, size, a, result, flags);
 }
 
 /* The double-width accumulator: AX for bytes, else rDX:rAX. */
@@ -157,10 +153,7 @@ enum emul_result emul_group4(struct emulator *e)
 	if (r != EMUL_OK)
 		return r;
 	result = alu_incdec(a, e->insn.reg & 1, size, &flags);
-	r = emul_rm_write_rmw(e, size, a, result);
-	if (r == EMUL_OK)
-		e->rflags = flags;
-	return r;
+	return emul_rm_update(e, size, a, result, flags);
 }
 
 /* 40-4F, outside 64-bit mode */

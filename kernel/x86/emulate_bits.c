@@ -21,10 +21,7 @@ enum emul_result emul_group2(struct emulator *e)
 	if (r != EMUL_OK)
 		return r;
 	result = alu_shift(e->insn.reg & 7, a, shift_count(e), size, &flags);
-	r = emul_rm_write(e, size, result);
-	if (r == EMUL_OK)
-		e->rflags = flags;
-	return r;
+	return emul_rm_update(e, size, a, result, flags);
 }
 
 /* 0F A4, A5: left; AC, AD: right; the odd ones by CL */
@@ -42,10 +39,7 @@ enum emul_result emul_shld_shrd(struct emulator *e)
 	result = alu_double_shift(e->insn.opcode & 8, a,
 				  emul_reg_read(e, e->insn.reg, size),
 				  count & 0xff, size, &flags);
-	r = emul_rm_write(e, size, result);
-	if (r == EMUL_OK)
-		e->rflags = flags;
-	return r;
+	return emul_rm_update(e, size, a, result, flags);
 }
 
 enum { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };

@@ -166,6 +166,9 @@ enum emul_result emul_rm_write(struct emulator *e, u32 size, u64 value);
 /* Write back; atomic against "old" under a LOCK prefix. */
 enum emul_result emul_rm_write_rmw(struct emulator *e, u32 size, u64 old,
 				   u64 value);
+/* The same; the flags count if it is done. */
+enum emul_result emul_rm_update(struct emulator *e, u32 size, u64 old,
+				u64 value, u64 flags);
 u32 emul_stack_size(struct emulator *e);
 enum emul_result emul_push(struct emulator *e, u32 size, u64 value);
 enum emul_result emul_pop(struct emulator *e, u32 size, u64 *value);

@@ -91,6 +91,16 @@ enum emul_result emul_rm_write_rmw(struct emulator *e, u32 size, u64 old,
 	return emul_rm_write(e, size, value);
 }
 
+enum emul_result emul_rm_update(struct emulator *e, u32 size, u64 old,
+				u64 value, u64 flags)
+{
+	enum emul_result r = emul_rm_write_rmw(e, size, old, value);
+
+	if (r == EMUL_OK)
+		e->rflags = flags;
+	return r;
+}
+
 u32 emul_stack_size(struct emulator *e)
 {
 	if (emul_is_64(e))

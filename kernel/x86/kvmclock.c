@@ -292,12 +292,22 @@ static long set_clock(struct x86_vm *vm, const void __user *argp)
 /* ---- the pages in guest memory ---- */
 
 /*
- * Readers retry while the version is odd or changed; it continues from what
- * the page holds, which may come from another host.
+ * Write a structure of which `version` is a part: readers retry while it is odd
+ * or has changed. It continues from what the page holds, which may come from
+ * another host.
  */
-static u32 next_odd_version(u32 version)
+static void publish(struct kvm *kvm, gpa_t gpa, void *data, u32 size,
+		    u32 *version)
 {
-	return (version + 1) | 1;
+	gpa_t at = gpa + ((u8 *)version - (u8 *)data);
+
+	*version = (*version + 1) | 1;
+	kvm_write_guest(kvm, at, version, sizeof(*version));
+	smp_wmb();
+	kvm_write_guest(kvm, gpa, data, size);
+	smp_wmb();
+	++*version;
+	kvm_write_guest(kvm, at, version, sizeof(*version));
 }
 
 static void clock_info(struct x86_vcpu *v, struct pvclock_vcpu_time_info *info)
@@ -336,19 +346,13 @@ int x86_clock_update(struct x86_vcpu *v)
 	if (!(v->pv.system_time_msr & PV_ENABLE) ||
 	    kvm_read_guest(kvm, gpa, &old, sizeof(old)))
 		return 0;
-	info.version = next_odd_version(old.version);
+	info.version = old.version;
 	/* The guest clears this bit when it has seen it. */
 	info.flags |= old.flags & PVCLOCK_GUEST_STOPPED;
 	if (v->pv.guest_stopped)
 		info.flags |= PVCLOCK_GUEST_STOPPED;
 	v->pv.guest_stopped = false;
-	kvm_write_guest(kvm, gpa, &info.version, sizeof(info.version));
-	/* version odd, then the data, then version even */
-	smp_wmb();
-	kvm_write_guest(kvm, gpa, &info, sizeof(info));
-	smp_wmb();
-	info.version++;
-	kvm_write_guest(kvm, gpa, &info.version, sizeof(info.version));
+	publish(kvm, gpa, &info, sizeof(info), &info.version);
 	return 0;
 }
 
@@ -364,14 +368,7 @@ static void wall_clock_write(struct kvm *kvm, gpa_t gpa)
 	ns = ktime_get_real_ns() - x86_kvmclock_ns(to_x86_vm(kvm));
 	wc.sec = div_u64_rem(ns, NSEC_PER_SEC, &rem);
 	wc.nsec = rem;
-	wc.version = next_odd_version(wc.version);
-	kvm_write_guest(kvm, gpa, &wc.version, sizeof(wc.version));
-	/* as in x86_clock_update() */
-	smp_wmb();
-	kvm_write_guest(kvm, gpa, &wc, sizeof(wc));
-	smp_wmb();
-	wc.version++;
-	kvm_write_guest(kvm, gpa, &wc.version, sizeof(wc.version));
+	publish(kvm, gpa, &wc, sizeof(wc), &wc.version);
 }
 
 /* ---- steal time ---- */
@@ -405,22 +402,13 @@ void x86_steal_time_update(struct x86_vcpu *v)
 	if (!(v->pv.steal_msr & PV_ENABLE) ||
 	    kvm_read_guest(kvm, gpa, &page, sizeof(page)))
 		return;
-	page.version = next_odd_version(page.version);
 	page.preempted = 0;
 	page.flags = 0;
 	/* Another thread runs the vCPU now: its past is not the guest's. */
 	if (delay > v->pv.steal_last)
 		page.steal += delay - v->pv.steal_last;
 	v->pv.steal_last = delay;
-	kvm_write_guest(kvm, gpa + offsetof(struct steal_page, version),
-			&page.version, sizeof(page.version));
-	/* as in x86_clock_update() */
-	smp_wmb();
-	kvm_write_guest(kvm, gpa, &page, sizeof(page));
-	smp_wmb();
-	page.version++;
-	kvm_write_guest(kvm, gpa + offsetof(struct steal_page, version),
-			&page.version, sizeof(page.version));
+	publish(kvm, gpa, &page, sizeof(page), &page.version);
 }
 
 static int steal_msr_set(struct x86_vcpu *v, u64 data)
