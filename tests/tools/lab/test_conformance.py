@@ -84,7 +84,7 @@ def test_the_table():
     assert len(names) == len(set(names)) == 68
     assert {program.tier for program in selftests.PROGRAMS} == {"A", "B", "C"}
     memory = next(p for p in selftests.PROGRAMS if p.name == "max_guest_memory_test")
-    assert memory.arguments == ("-m", "4", "-s", "1")
+    assert memory.arguments == ("-m", "2", "-s", "1")
 
 
 def test_choosing():
@@ -96,15 +96,27 @@ def test_choosing():
         selftests.chosen(["nosuch"], False)
 
 
-def test_build_fixes(tmp_path):
-    for name, _, _ in selftests.BUILD_FIXES:
-        (tmp_path / name).write_text("#include <linux/kernel.h>\n\tTEST_ASSERT_EQ(a, b);\n")
+SOURCE = """#include <linux/kernel.h>
+\tTEST_ASSERT_EQ(a, b);
+#define FORK_NUM (1ULL << 9)
+#define NR_TASK_MIGRATIONS 100000
+\talarm(2);
+"""
+
+
+def test_fixes(tmp_path):
+    for name, _, _ in selftests.FIXES:
+        (tmp_path / name).write_text(SOURCE)
     for _ in range(2):
         selftests.apply_fixes(tmp_path)
         assert "\tASSERT_EQ(a, b)" in (tmp_path / "dirty_log_test.c").read_text()
         text = (tmp_path / "steal_time.c").read_text()
         assert text.count("#include <linux/stddef.h>\n#include <linux/kernel.h>\n") == 1
         assert text.count("stddef") == 1
+    for name, text in (("hardware_disable_test.c", "#define FORK_NUM (1ULL << 6)\n"),
+                       ("rseq_test.c", "#define NR_TASK_MIGRATIONS 10000\n"),
+                       ("memslot_perf_test.c", "\talarm(60);\n")):
+        assert text in (tmp_path / name).read_text()
 
 
 class FakeL1:
