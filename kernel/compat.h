@@ -133,6 +133,7 @@ static inline int compat_follow_pfn(struct vm_area_struct *vma,
 
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/reboot.h>
 
 #ifdef COMPAT_CPUID_API
@@ -143,6 +144,35 @@ static inline int compat_follow_pfn(struct vm_area_struct *vma,
 #define rdmsrl(msr, value)	rdmsrq(msr, value)
 #define wrmsrl(msr, value)	wrmsrq(msr, value)
 #endif
+
+/*
+ * A guest ran on this CPU: the kernel issues an IBPB before user space, which
+ * the guest may have trained, where it has to (VMSCAPE; since 6.17 and in
+ * stable kernels). Preemption is off.
+ */
+static inline void compat_guest_ran(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+}
+
+/*
+ * SRSO, on processors that keep guests from training returns of the host by a
+ * bit in an MSR, to be set while there are guests (since 6.14).
+ */
+static inline void compat_bp_spec_reduce(bool guests)
+{
+#ifdef X86_FEATURE_SRSO_BP_SPEC_REDUCE
+	if (!cpu_feature_enabled(X86_FEATURE_SRSO_BP_SPEC_REDUCE))
+		return;
+	if (guests)
+		msr_set_bit(MSR_ZEN4_BP_CFG, MSR_ZEN4_BP_CFG_BP_SPEC_REDUCE_BIT);
+	else
+		msr_clear_bit(MSR_ZEN4_BP_CFG, MSR_ZEN4_BP_CFG_BP_SPEC_REDUCE_BIT);
+#endif
+}
 
 /*
  * SVM on this CPU. In 7.x the kernel keeps EFER.SVME for all hypervisors, by

@@ -431,6 +431,7 @@ static void leave_guest(struct x86_vcpu *v)
 	/* mode before what follows; pairs with kvm_kick_all_vcpus() */
 	smp_wmb();
 	x86_op(handle_exit_irqoff)(v);
+	compat_guest_ran();
 	/* The tick that ended the guest's slice is charged to the guest. */
 	WRITE_ONCE(v->vcpu.sampled, true);
 	local_irq_enable();

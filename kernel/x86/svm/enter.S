@@ -73,6 +73,33 @@
 	xor %r15d, %r15d
 .endm
 
+/*
+ * What other guests and the host left in the processor's buffers must not leak
+ * to this one (TSA). Changes flags only. The jump goes away, as 6.1 cannot
+ * relocate an operand in a replacement.
+ */
+.macro CLEAR_BUFFERS
+#ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
+	ALTERNATIVE "jmp .Lno_verw", "", X86_FEATURE_CLEAR_CPU_BUF_VM
+	verw x86_verw_sel(%rip)
+.Lno_verw:
+#endif
+.endm
+
+/*
+ * Returns that the guest trained: forget them, or all predictions. Kernels
+ * without a macro for guests (6.1) have the parts. Changes RAX, RCX, RDX.
+ */
+#if !defined(UNTRAIN_RET_VM) && defined(X86_FEATURE_IBPB_ON_VMEXIT)
+.macro UNTRAIN_RET_VM
+	CALL_UNTRAIN_RET
+	ALTERNATIVE_2 "", "call entry_ibpb", X86_FEATURE_ENTRY_IBPB, \
+			  "call entry_ibpb", X86_FEATURE_IBPB_ON_VMEXIT
+.endm
+#elif !defined(UNTRAIN_RET_VM)
+#define UNTRAIN_RET_VM	UNTRAIN_RET
+#endif
+
 .section .noinstr.text, "ax"
 
 /* void svm_enter(u64 *gpr, hpa_t vmcb_pa, hpa_t host_pa) */
@@ -98,6 +125,7 @@ SYM_FUNC_START(svm_enter)
 	mov %rsi, %rax
 	vmload %rax
 	LOAD_GUEST %rdi
+	CLEAR_BUFFERS
 
 	vmrun %rax
 	cli
@@ -112,7 +140,7 @@ SYM_FUNC_START(svm_enter)
 	/* Before the first RET: the guest may have trained predictions. */
 	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
 	CLEAR_GUEST
-	UNTRAIN_RET
+	UNTRAIN_RET_VM
 	stgi
 
 	pop %rbx

@@ -60,6 +60,7 @@ static int svm_hardware_enable(void)
 	}
 	asid_pool_init(&cpu->asids, cpuid_ebx(CPUID_SVM) - 1);
 	cpu->last_vmcb = NULL;
+	compat_bp_spec_reduce(true);
 	wrmsrl(MSR_VM_HSAVE_PA, __sme_set(page_to_phys(cpu->hsave)));
 	return 0;
 }
@@ -74,6 +75,7 @@ static void svm_off(void)
 static void svm_hardware_disable(void)
 {
 	svm_off();
+	compat_bp_spec_reduce(false);
 }
 
 static void svm_cpus_free(void)
