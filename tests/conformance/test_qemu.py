@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`unikvm conformance qemu`: every case passes on the tree's half, and the report says so."""
 
+import os
 import re
+import shutil
 from xml.etree import ElementTree
 
 import pytest
@@ -30,6 +32,19 @@ def test_the_short_form(tmp_path):
     assert cases == {case.name: True for case in qemu.SHORT}
     for case in qemu.SHORT:
         assert re.search(rf"^{case.name} +pass +\d+\.\d$", said, re.MULTILINE), said
+
+
+@pytest.mark.full
+@pytest.mark.timeout(2400)
+@pytest.mark.skipif(os.geteuid() != 0, reason="a root directory of trixie is made by root only")
+@pytest.mark.skipif(shutil.which("debootstrap") is None, reason="debootstrap is not installed")
+@pytest.mark.parametrize("irqchip", ["on", "split"])
+def test_a_newer_qemu(tmp_path, irqchip):
+    name = f"boot-q35-2cpu-{irqchip}-seabios"
+    run, cases = conformance(tmp_path, "--qemu-from", "trixie", "--only", name, timeout=2300)
+    said = run.stderr.decode()
+    assert run.returncode == 0, run.stdout.decode() + said
+    assert cases == {name: True} and "QEMU emulator version 10." in said
 
 
 @pytest.mark.full

@@ -2,12 +2,13 @@
 """`unikvm conformance qemu`: Debian's QEMU, unmodified, on the kernel half in L1."""
 
 import argparse
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from unikvm.cli import EXIT_FAILURE, UsageError, labargs
 from unikvm.cli.progress import Phases
-from unikvm.lab import conformance, places, qemu
+from unikvm.lab import conformance, places, qemu, suite
 from unikvm.lab.conformance import Outcome, Row
 from unikvm.lab.machine import L1
 
@@ -17,6 +18,8 @@ L1_MEMORY = 3072  # MiB: a guest of 512, its saved state, disks in a tmpfs
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which cases, which half, where the report goes."""
     labargs.add_lab_arguments(parser)
+    parser.add_argument("--qemu-from", metavar="SUITE",
+                        help="the QEMU of this Debian suite (as root; default: the installed one)")
     parser.add_argument("--only", metavar="TEXT", help="cases whose name has TEXT in it")
     parser.add_argument("--short", action="store_true", help="one case instead of all")
     parser.add_argument("--list", action="store_true", help="print the cases' names and end")
@@ -54,6 +57,10 @@ def main(args: argparse.Namespace) -> int:
 def outcomes(args: argparse.Namespace, cases: Sequence[qemu.Case],
              phases: Phases) -> Iterator[tuple[qemu.Case, Outcome]]:
     """Run the cases one after the other; a lost L1 is replaced."""
+    program = [suite.QEMU]
+    if args.qemu_from:
+        with phases.phase(f"finding the QEMU of {args.qemu_from}"):
+            program = suite.qemu(args.qemu_from, phases.note)
     tree = labargs.tree_if_wanted(args)
     kernel = labargs.lab_kernel(args, tree, phases)
     config = labargs.l1_config(args, kernel, memory=L1_MEMORY)
@@ -62,13 +69,20 @@ def outcomes(args: argparse.Namespace, cases: Sequence[qemu.Case],
         for case in cases:
             if machine is None or machine.is_lost():
                 machine, half = labargs.boot_l1(args, config, tree, phases)
-                phases.note(f"half: {half.describe()}; L1 kernel {machine.kernel}")
-            yield case, qemu.run_or_lose(machine, case)
+                phases.note(f"half: {half.describe()}; L1 kernel {machine.kernel}; "
+                            f"{version_of(program)}")
+            yield case, qemu.run_or_lose(machine, case, program)
             if machine.is_lost():
                 machine.close(clean=False)
     finally:
         if machine is not None:
             machine.close(clean=not machine.is_lost())
+
+
+def version_of(program: Sequence[str]) -> str:
+    """The first line that a program says of itself."""
+    done = subprocess.run([*program, "--version"], capture_output=True, text=True, check=False)
+    return (done.stdout.splitlines() or ["no QEMU"])[0]
 
 
 def report(rows: Sequence[Row], half: str, folder: Path | None) -> int:

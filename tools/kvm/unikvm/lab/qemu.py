@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian's QEMU on the kernel half: the cases, and one case run in L1.
+"""Debian's QEMU, of any suite, on the kernel half: the cases, and one case run in L1.
 
 `unikvm.lab.qemu_l1` is the part that runs in L1, beside QEMU.
 """
@@ -64,10 +64,13 @@ def choose(short: bool, pattern: str | None = None) -> list[Case]:
     return [case for case in cases if pattern is None or pattern in case.name]
 
 
-def run(machine: L1, case: Case) -> conformance.Outcome:
-    """One case, in an L1 with a half loaded. L1Died and L1Wedged pass through."""
+def run(machine: L1, case: Case, program: Sequence[str]) -> conformance.Outcome:
+    """One case, in an L1 with a half loaded. L1Died and L1Wedged pass through.
+
+    program: the words that start QEMU.
+    """
     kernel = kernels.resolve(None, kernels.DEFAULT_L2)
-    order = {**dataclasses.asdict(case), "vmlinuz": str(kernel.vmlinuz),
+    order = {**dataclasses.asdict(case), "qemu": [*program], "vmlinuz": str(kernel.vmlinuz),
              "release": kernel.version, "limit": CASE_LIMIT,
              "initramfs": str(initramfs.initramfs(kernel))}
     site = Path(unikvm.__file__).resolve().parents[1]
@@ -87,10 +90,10 @@ def run(machine: L1, case: Case) -> conformance.Outcome:
     return conformance.Outcome(verdict["word"], seconds, verdict["detail"])
 
 
-def run_or_lose(machine: L1, case: Case) -> conformance.Outcome:
+def run_or_lose(machine: L1, case: Case, program: Sequence[str]) -> conformance.Outcome:
     """The same; a machine that dies or wedges is the case's result."""
     started = time.monotonic()
     try:
-        return run(machine, case)
+        return run(machine, case, program)
     except (L1Died, L1Wedged) as error:
         return conformance.Outcome("wedge", time.monotonic() - started, str(error))

@@ -135,7 +135,7 @@ class Run:
         initrd = folder / "initrd"
         initrd.write_bytes(Path(order["initramfs"]).read_bytes()
                            + initramfs.command_archive(script))
-        words = ["qemu-system-x86_64", "-machine",
+        words = [*order["qemu"], "-machine",
                  f"{order['machine']},accel=kvm,kernel-irqchip={order['irqchip']}",
                  "-cpu", "host", "-smp", str(order["cpus"]), "-m", "512", "-nodefaults",
                  "-vga", "none", "-display", "none", "-no-reboot",

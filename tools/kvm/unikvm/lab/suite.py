@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel of another Debian suite in the lab, e.g. the newest one, of sid.
+"""Another Debian suite in the lab: its kernel, e.g. the newest one, of sid, or its QEMU.
 
-Its modules have to be built by its own compiler and Kbuild, which do not run
-here. So a root of that suite lies in the cache (`roots/SUITE`), made by
-debootstrap; only the kernel leaves it, to boot over this host's file system.
+Modules for its kernel have to be built by its own compiler and Kbuild, which do
+not run here. So a root of that suite lies in the cache (`roots/SUITE`), made by
+debootstrap. The kernel leaves it, to boot over this host's file system; a
+program of it is started by its own loader.
 """
 
 import os
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from unikvm.lab import LabError, kernels, modbuild, modules, places
 
-PACKAGES = "gcc,make,kmod,python3-minimal,linux-headers-amd64"
+BUILD_PACKAGES = ("gcc", "make", "kmod", "python3-minimal", "linux-headers-amd64")
+QEMU_PACKAGE, QEMU = "qemu-system-x86", "qemu-system-x86_64"
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 # Kbuild's objtool wants /proc; a mount of our own leaves none behind.
 ENTER = 'mount -t proc proc "$1/proc" && shift && exec chroot "$@"'
@@ -35,6 +37,26 @@ class Root:
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
                  **{name: value for name, value in os.environ.items()
                     if name.lower().endswith("_proxy")}})
+
+    def need(self, *packages: str, progress: kernels.Progress) -> None:
+        """Install those that are missing. Raises LabError with apt's last word."""
+        missing = [name for name in packages if self.run(
+            "dpkg-query", "--show", "--showformat", "${db:Status-Status}", name
+            ).stdout != "installed"]
+        if not missing:
+            return
+        progress(f"installing {' '.join(missing)} in {self.folder}")
+        for words in (("update",), ("install", "-y", "--no-install-recommends", *missing)):
+            done = self.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", *words)
+            if done.returncode:
+                raise LabError(f"cannot install {' '.join(missing)} in {self.folder}: "
+                               f"{last_line(done.stdout)}")
+
+    def program(self, name: str) -> list[str]:
+        """The words that start a program of it outside of it."""
+        libraries = self.folder / "usr/lib/x86_64-linux-gnu"
+        return [str(libraries / "ld-linux-x86-64.so.2"), "--library-path", str(libraries),
+                str(self.folder / "usr/bin" / name)]
 
     def headers(self) -> tuple[str, str]:
         """The newest kernel that it has headers of: (version, directory inside)."""
@@ -79,9 +101,9 @@ def check_host(suite: str) -> None:
     if not NAME.fullmatch(suite):
         raise LabError(f"{suite!r} is no name of a Debian suite")
     if os.geteuid() != 0:
-        raise LabError(f"--suite {suite} needs root, to build in a root directory of its own")
+        raise LabError(f"suite {suite} needs root, for a root directory of its own")
     if shutil.which("debootstrap") is None:
-        raise LabError(f"--suite {suite} needs debootstrap: apt-get install debootstrap")
+        raise LabError(f"suite {suite} needs debootstrap: apt-get install debootstrap")
 
 
 def make_root(suite: str, progress: kernels.Progress) -> Root:
@@ -96,8 +118,8 @@ def make_root(suite: str, progress: kernels.Progress) -> Root:
         shutil.rmtree(scratch, ignore_errors=True)
         progress(f"making a root directory of {suite}, once; log: {log}")
         with open(log, "wb") as file:
-            done = subprocess.run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}",
-                                   suite, str(scratch), *mirror()], stdin=subprocess.DEVNULL,
+            done = subprocess.run(["debootstrap", "--variant=minbase", suite, str(scratch),
+                                   *mirror()], stdin=subprocess.DEVNULL,
                                   stdout=file, stderr=subprocess.STDOUT, check=False)
         if done.returncode:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -105,6 +127,15 @@ def make_root(suite: str, progress: kernels.Progress) -> Root:
                            f"{last_line(log.read_text(errors='replace'))}; log: {log}")
         scratch.rename(folder)
     return Root(folder)
+
+
+def qemu(suite: str, progress: kernels.Progress) -> list[str]:
+    """The words that start the suite's QEMU, as it is in the suite."""
+    root = make_root(suite, progress)
+    root.need(QEMU_PACKAGE, progress=progress)
+    data = [word for part in ("qemu", "seabios")
+            for word in ("-L", str(root.folder / "usr/share" / part))]
+    return [*root.program(QEMU), *data]
 
 
 def compile_in(root: Root, inside: str, target: Path, version: str) -> None:
@@ -132,6 +163,7 @@ def prepare(suite: str, build: Path | None, half: str, progress: kernels.Progres
             ) -> tuple[kernels.Kernel, modules.TreeModules | None]:
     """The suite's kernel, and for the tree half the modules built for it there."""
     root = make_root(suite, progress)
+    root.need(*BUILD_PACKAGES, progress=progress)
     version, inside = root.headers()
     kernel = kernels.fetch(root, f"linux-image-{version}", progress)
     if half != "tree":
