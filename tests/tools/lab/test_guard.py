@@ -27,12 +27,11 @@ def start(log, *command, limit="0"):
 
 def alive(pid):
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            # A zombie waiting for its reaper does not count.
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):     # gone before open, or before read
         return False
-    # A zombie waiting for its reaper does not count.
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        return file.read().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def wait_for(what, seconds=20):
