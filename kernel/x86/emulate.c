@@ -136,6 +136,7 @@ static u64 next_rip(const struct emulator *e)
 
 void emul_begin(struct emulator *e)
 {
+	e->exit_gpa = EMUL_NO_GPA;
 	e->mmio.nr_reads = 0;
 	e->mmio.waiting = false;
 	e->pio.count = 0;

@@ -41,6 +41,8 @@ enum emul_result {
 #define EMUL_USER	0x04
 #define EMUL_SYSTEM	0x100	/* descriptor tables and TSS: never as user */
 
+#define EMUL_NO_GPA	(~0ULL)
+
 #define EMUL_MMIO_READS		16
 #define EMUL_MMIO_WRITES	16
 #define EMUL_PIO_BYTES		4096	/* of the pio buffer */
@@ -139,6 +141,13 @@ struct emulator {
 	u64 cr0, cr4, efer;
 	u8 cpl;
 
+	/*
+	 * Where the processor's own walk led the access that exited, and
+	 * whether that was a write. EMUL_NO_GPA: the exit did not tell.
+	 */
+	u64 exit_gpa;
+	bool exit_write;
+
 	/* What came of it. */
 	struct emul_fault fault;
 	bool progress;		/* not EMUL_OK, but gpr and rflags count */
@@ -158,7 +167,7 @@ struct emulator {
 
 /*
  * Forget answers of an earlier instruction; the caller has then to fill insn
- * and the state. emul_run() may be called again after EMUL_IO_NEEDED with the
+ * and the state, and may set exit_gpa and exit_write. emul_run() may be called again after EMUL_IO_NEEDED with the
  * state filled anew, once emul_mmio_answer() was called or pio.answered set.
  */
 void emul_begin(struct emulator *e);

@@ -28,6 +28,25 @@ static u32 effective_access(const struct emulator *e, u32 access)
 	return access;
 }
 
+/* Does no part of it touch memory besides the ModRM operand, but tables? */
+static bool one_operand(const struct x86_insn *insn)
+{
+	bool stack = insn->map == X86_MAP_1BYTE &&
+		     (insn->opcode == 0x8f ||
+		      (insn->opcode == 0xff && (insn->reg & 7) >= 2));
+
+	return x86_insn_has_mem(insn) && !stack;
+}
+
+/* Is this what the processor translated, and with these rights, at the exit? */
+static bool exit_knows(const struct emulator *e, u64 linear, u32 access)
+{
+	return e->exit_gpa != EMUL_NO_GPA && one_operand(&e->insn) &&
+	       !((linear ^ e->exit_gpa) & (PAGE_BYTES - 1)) &&
+	       !(access & EMUL_SYSTEM) &&
+	       (e->exit_write || !(access & EMUL_WRITE));
+}
+
 /* One piece, or two if the range crosses a page; at most a page long. */
 static enum emul_result translate(struct emulator *e, u64 linear, u32 len,
 				  u32 access, struct piece piece[2])
@@ -38,6 +57,10 @@ static enum emul_result translate(struct emulator *e, u64 linear, u32 len,
 	access = effective_access(e, access);
 	piece[0].len = first;
 	piece[1].len = len - first;
+	if (first == len && exit_knows(e, linear, access)) {
+		piece[0].gpa = e->exit_gpa;
+		return EMUL_OK;
+	}
 	r = e->ops->translate(e, linear, access, &piece[0].gpa);
 	if (r != EMUL_OK || first == len)
 		return r;

@@ -23,6 +23,7 @@
 static_assert(EMUL_WRITE == X86_ACCESS_WRITE);
 static_assert(EMUL_USER == X86_ACCESS_USER);
 static_assert(EMUL_SYSTEM == X86_ACCESS_IMPLICIT);
+static_assert(EMUL_NO_GPA == INVALID_GPA);
 static_assert(EMUL_PIO_BYTES <= PAGE_SIZE);
 
 /* ---- registers ---- */
@@ -818,7 +819,7 @@ static int run_emulator(struct x86_vcpu *v)
 	}
 }
 
-int x86_emulate_insn(struct x86_vcpu *v, gpa_t gpa)
+int x86_emulate_insn(struct x86_vcpu *v, gpa_t gpa, bool write)
 {
 	struct code_position at = code_position(v);
 	struct emulator *e = &v->emul;
@@ -830,6 +831,8 @@ int x86_emulate_insn(struct x86_vcpu *v, gpa_t gpa)
 		return ret;
 	trace_kvm_emulate_insn(v, false);
 	emul_begin(e);
+	e->exit_gpa = gpa;
+	e->exit_write = write;
 	e->ops = &emul_ops;
 	e->pio.data = v->vcpu.pio_page;
 	return run_emulator(v);

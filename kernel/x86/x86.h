@@ -549,8 +549,14 @@ void x86_npt_module_exit(void);
 int x86_npt_vm_init(struct x86_vm *vm);
 void x86_npt_vm_destroy(struct x86_vm *vm);
 hpa_t x86_npt_root(struct x86_vm *vm, int *levels);
+/* #NPF error code, APM vol. 2 15.25.6; the rest as in #PF. */
+#define NPF_WRITE	BIT_ULL(1)
+#define NPF_RSVD	BIT_ULL(3)
+#define NPF_FETCH	BIT_ULL(4)
+#define NPF_FINAL	BIT_ULL(32)	/* not of the walk to the guest's tables */
+
 /*
- * #NPF at gpa; error code as in APM vol. 2 15.25.6. Returns 1 to enter again
+ * #NPF at gpa, error code as above. Returns 1 to enter again
  * (mapped now, or raced), 0 if gpa has no memory behind it that allows the
  * access (the caller emulates the instruction as MMIO), <0 errno.
  */
@@ -590,10 +596,11 @@ int x86_translate(struct x86_vcpu *v, struct kvm_translation *tr);
 /* ---- emulation.c: the emulator at work on a vCPU ---- */
 
 /*
- * Emulate the instruction at RIP. gpa: the faulting address, or INVALID_GPA
- * if the exit gave none. Returns as handle_exit(); fills run on exits.
+ * Emulate the instruction at RIP. gpa: where its access led that exited, a
+ * write or not; INVALID_GPA if that is not known. Returns as handle_exit();
+ * fills run on exits.
  */
-int x86_emulate_insn(struct x86_vcpu *v, gpa_t gpa);
+int x86_emulate_insn(struct x86_vcpu *v, gpa_t gpa, bool write);
 u64 x86_linear_rip(struct x86_vcpu *v);
 u8 x86_int_length(struct x86_vcpu *v, u8 vector);
 /*

@@ -14,10 +14,6 @@
 #include "../trace.h"
 #include "npt.h"
 
-/* #NPF error code, APM vol. 2 15.25.6; the rest as in #PF. */
-#define NPF_WRITE	BIT_ULL(1)
-#define NPF_RSVD	BIT_ULL(3)
-
 /* Present neighbours mapped along with a page: this many, aligned. */
 #define AROUND		16
 

@@ -70,7 +70,7 @@ static int exit_monitor(struct svm_vcpu *svm)
 /* MOV to and from control and debug registers, LMSW: decoded and emulated. */
 static int exit_emulate(struct svm_vcpu *svm)
 {
-	return x86_emulate_insn(&svm->x86, INVALID_GPA);
+	return x86_emulate_insn(&svm->x86, INVALID_GPA, false);
 }
 
 static int exit_ioio(struct svm_vcpu *svm)
@@ -91,10 +91,11 @@ static int exit_ioio(struct svm_vcpu *svm)
 static int exit_npf(struct svm_vcpu *svm)
 {
 	const struct vmcb_control *c = &svm->vmcb->control;
+	u64 gpa = c->exit_info_2, error = c->exit_info_1;
 	struct x86_vcpu *v = &svm->x86;
 	int ret;
 
-	ret = x86_npt_fault(v, c->exit_info_2, c->exit_info_1);
+	ret = x86_npt_fault(v, gpa, error);
 	if (ret)
 		return ret;
 	/* No memory there. A stack or IDT in a device cannot be emulated. */
@@ -103,7 +104,9 @@ static int exit_npf(struct svm_vcpu *svm)
 	     v->nmi_injected))
 		return x86_exit_internal_error(v,
 					KVM_INTERNAL_ERROR_DELIVERY_EV);
-	return x86_emulate_insn(v, c->exit_info_2);
+	if (!(error & NPF_FINAL) || error & NPF_FETCH)
+		gpa = INVALID_GPA;
+	return x86_emulate_insn(v, gpa, error & NPF_WRITE);
 }
 
 /* ---- exceptions ---- */

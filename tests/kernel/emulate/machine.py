@@ -143,6 +143,14 @@ class Machine:
         """A new instruction."""
         return self.logic.glue_machine_decode(self.handle, code, len(code), self.mode)
 
+    def exit_at(self, gpa: int, write: bool) -> None:
+        """The decoded instruction exited, for its access to gpa."""
+        self.logic.glue_machine_exit_at(self.handle, ctypes.c_uint64(gpa), int(write))
+
+    def walks(self) -> int:
+        """Translations that the emulator asked for so far."""
+        return self.logic.glue_machine_walks(self.handle)
+
     def run(self) -> Result:
         """Run the decoded instruction, from the registers as they are; take its result over."""
         before = list(self.gpr)

@@ -38,6 +38,11 @@ CASES = {
     "memory, then device": ("64", "488b03488903f4", "rbx=1ffffc",
                             "mmio r 200000 4 | mmio w 200000 4 01020304 | hlt | "
                             "rax=403020100000000 rip=1007"),
+    # The processor's walk sets the bits, ours need not be made: RCX is the entry afterwards.
+    "read marks accessed": ("64", "8b03488b0c2500240100f4", "rbx=10000000",
+                            "mmio r 10000000 4 | hlt | rax=4030201 rcx=100000a7 rip=100b"),
+    "write marks dirty": ("64", "488903488b0c2500240100f4", "rbx=10000000",
+                          "mmio w 10000000 8 0000000000000000 | hlt | rcx=100000e7 rip=100c"),
     "push from a device": ("64", "ff33f4", "rbx=10000000 rsp=7010",
                            "mmio r 10000000 8 | hlt | rsp=7008 rip=1003 7008=01 7009=02 700a=03 "
                            "700b=04 700c=05 700d=06 700e=07 700f=08"),

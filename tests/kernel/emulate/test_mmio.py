@@ -268,3 +268,92 @@ def test_device_memory_behaves_as_memory(logic, form, source, target, data, wher
         reads = [entry[1] for entry in device.log() if entry[0] == m.KERNEL_READ]
         operands = 2 if form == "a7" and source == target else 1
         assert all(reads.count(address) <= operands for address in reads)
+
+
+# ---- the processor's own translation, told by the exit ----
+
+LINEAR, ELSEWHERE = 0x5008, USER_DEVICE + 0x7000        # the tables say ELSEWHERE, by now
+THERE = USER_DEVICE + 0x3008                            # where the processor went
+
+# (code, was the exit for a write?, accesses at THERE): one memory operand, no walk at all
+BY_EXIT = {
+    "read": ("8b03", False, [("read", THERE, 4)]),
+    "write": ("8903", True, [("write", THERE, bytes(4))]),
+    "read-modify-write": ("830310", True, [("read", THERE, 4),
+                                           ("write", THERE, b"\x11\0\0\0")]),
+    "locked": ("f00fc103", True, [("read", THERE, 4), ("write", THERE, b"\1\0\0\0")]),
+    "16 bytes": ("f30f6f03", False, [("read", THERE, 8), ("read", THERE + 8, 8)]),
+}
+
+
+def exited(cpu, code: bytes, gpa: int, write: bool) -> list[tuple]:
+    """As run_with_user(), after an exit for an access to gpa; every answer is 1."""
+    seen = []
+    cpu.decode(code)
+    cpu.exit_at(gpa, write)
+    while (result := cpu.run()).code == m.IO_NEEDED:
+        seen.append(("read", *cpu.waiting()))
+        cpu.answer(b"\1\0\0\0\0\0\0\0")
+    assert result.code == m.OK
+    return seen + [("write", gpa, data) for gpa, data in cpu.posted()]
+
+
+@pytest.mark.parametrize("name", BY_EXIT)
+def test_the_exit_told_where(cpu, name):
+    code, write, accesses = BY_EXIT[name]
+    cpu.page(LINEAR, gpa=ELSEWHERE)
+    cpu.gpr[m.RBX] = LINEAR
+    assert exited(cpu, bytes.fromhex(code), THERE, write) == accesses
+    assert cpu.walks() == 0
+
+
+# code, gpa of the exit, was it for a write?; RBX is LINEAR unless set
+BY_TABLES = {
+    "a write, but it read": ("8903", THERE, False),
+    "another place of the page": ("8b03", THERE + 8, False),
+    "string": ("a4", THERE, False),
+    "push": ("ff33", THERE, False),
+    "pop": ("8f03", THERE, True),
+    "call": ("ff13", THERE, False),
+}
+
+
+@pytest.mark.parametrize("name", BY_TABLES)
+def test_the_exit_may_mean_another(cpu, name):
+    """The tables decide: the exit can have been for the other operand, or had other rights."""
+    code, gpa, write = BY_TABLES[name]
+    cpu.page(LINEAR, gpa=ELSEWHERE)
+    cpu.gpr[m.RBX] = cpu.gpr[m.RSI] = LINEAR
+    cpu.gpr[m.RDI] = 0x8000 | LINEAR & 0xfff
+    cpu.gpr[m.RSP] = (0x8000 | LINEAR & 0xfff) + (0 if name == "pop" else 8)
+    assert {access[1] for access in exited(cpu, bytes.fromhex(code), gpa, write)} == {
+        ELSEWHERE | LINEAR & 0xfff}
+    assert cpu.walks()
+
+
+def test_the_exit_is_only_of_one_page(cpu):
+    cpu.page(0x5000, gpa=ELSEWHERE)
+    cpu.page(0x6000, gpa=USER_DEVICE)
+    cpu.gpr[m.RBX] = 0x5ffe
+    assert exited(cpu, b"\x8b\x03", THERE | 0xffe, False) == [
+        ("read", ELSEWHERE | 0xffe, 2), ("read", USER_DEVICE, 2)]
+
+
+def test_descriptors_are_not_the_operand(cpu):
+    """MOV to DS reads its selector and the descriptor: the same offsets in their pages."""
+    cpu.page(LINEAR, gpa=ELSEWHERE)
+    cpu.gpr[m.RBX] = LINEAR
+    cpu.table(False).base, cpu.table(False).limit = 0x9000, 0xff
+    cpu.poke(0x7000 | LINEAR & 0xfff, b"\x08\0")
+    cpu.poke(0x9008, (0x00cf93000000ffff).to_bytes(8, "little"))
+    assert exited(cpu, b"\x8e\x1b", 0x7000 | LINEAR & 0xfff, False) == []    # mov ds, [rbx]
+    assert cpu.segment(m.DS).selector == 8 and cpu.segment(m.DS).limit == 0xffffffff
+    assert cpu.walks()
+
+
+def test_the_next_instruction_has_its_own(cpu):
+    cpu.page(LINEAR, gpa=ELSEWHERE)
+    cpu.gpr[m.RBX] = LINEAR
+    assert exited(cpu, b"\x8b\x03", THERE, False) == [("read", THERE, 4)]
+    assert run_with_user(cpu, b"\x8b\x03", {ELSEWHERE | 8: bytes(4)}) == [
+        ("read", ELSEWHERE | 8, 4)]

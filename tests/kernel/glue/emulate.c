@@ -38,6 +38,7 @@ struct machine {
 	u8 xmm[16][16];
 	u64 invalidated;
 	u32 cmpxchg_interference;	/* fail that many exchanges */
+	u32 walks;			/* translations asked for */
 	struct log_entry log[LOG_ENTRIES];
 	u32 log_len;
 	u32 device_counter;
@@ -55,6 +56,7 @@ static enum emul_result op_translate(struct emulator *e, u64 linear,
 	u64 page = linear >> 12;
 	u8 flags = page < LINEAR_PAGES ? m->page_flags[page] : 0;
 
+	m->walks++;
 	if ((flags & PAGE_ABSENT) ||
 	    ((flags & PAGE_READ_ONLY) && (access & EMUL_WRITE)) ||
 	    ((flags & PAGE_SUPERVISOR) && (access & EMUL_USER))) {
@@ -379,6 +381,18 @@ int glue_machine_decode(struct machine *m, const u8 *bytes, u32 len, u32 mode)
 {
 	emul_begin(&m->e);
 	return x86_insn_decode(&m->e.insn, bytes, len, mode);
+}
+
+/* The decoded instruction exited, for its access to gpa. */
+void glue_machine_exit_at(struct machine *m, u64 gpa, u32 write)
+{
+	m->e.exit_gpa = gpa;
+	m->e.exit_write = write;
+}
+
+u32 glue_machine_walks(struct machine *m)
+{
+	return m->walks;
 }
 
 int glue_machine_run(struct machine *m)
