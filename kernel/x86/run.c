@@ -9,7 +9,6 @@
 #include <asm/msr.h>
 
 #include "../hostwork.h"
-#include "cpuid_logic.h"
 #include "trace.h"
 #include "x86.h"
 
@@ -211,67 +210,6 @@ int x86_emulate_xsetbv(struct x86_vcpu *v)
 	return x86_advance_rip(v, v->next_rip);
 }
 EXPORT_SYMBOL_GPL(x86_emulate_xsetbv);
-
-/* ---- hypercalls: Documentation/virt/kvm/x86/hypercalls.rst ---- */
-
-#define HC_VAPIC_POLL_IRQ	1
-#define HC_KICK_CPU		5
-#define HC_SCHED_YIELD		11
-#define HC_ENOSYS		1000
-#define HC_EPERM		1
-
-static long kick_apic_id(struct x86_vcpu *v, u32 apic_id)
-{
-	struct kvm_vcpu *vcpu = kvm_get_vcpu_by_id(v->vcpu.kvm, apic_id);
-
-	if (!x86_pv_has(v, CPUID_PV_UNHALT))
-		return -HC_ENOSYS;
-	if (vcpu) {
-		WRITE_ONCE(to_x86(vcpu)->pv_unhalted, true);
-		kvm_make_request(X86_REQ_EVENT, vcpu);
-		kvm_vcpu_kick(vcpu);
-	}
-	return 0;
-}
-
-/* The caller waits for a vCPU that has no CPU: let it have ours. */
-static long yield_to_apic_id(struct x86_vcpu *v, u32 apic_id)
-{
-	struct kvm_vcpu *vcpu = kvm_get_vcpu_by_id(v->vcpu.kvm, apic_id);
-
-	if (!x86_pv_has(v, CPUID_PV_SCHED_YIELD))
-		return -HC_ENOSYS;
-	if (vcpu && vcpu != &v->vcpu && READ_ONCE(vcpu->preempted))
-		kvm_vcpu_yield_to(vcpu);
-	return 0;
-}
-
-int x86_emulate_hypercall(struct x86_vcpu *v)
-{
-	bool wide = is_64bit_mode(v);
-	u64 mask = wide ? U64_MAX : U32_MAX;
-	u64 nr = v->gpr[REG_RAX] & mask;
-	long ret = x86_find_next_rip(v);
-
-	v->vcpu.stat.hypercalls++;
-	if (ret != 1)
-		return ret;
-	trace_kvm_hypercall(nr, v->gpr[REG_RBX] & mask, v->gpr[REG_RCX] & mask,
-			    v->gpr[REG_RDX] & mask, v->gpr[REG_RSI] & mask);
-	if (x86_op(get_cpl)(v))
-		ret = -HC_EPERM;
-	else if (nr == HC_VAPIC_POLL_IRQ)
-		ret = 0;
-	else if (nr == HC_KICK_CPU)
-		ret = kick_apic_id(v, v->gpr[REG_RCX]);
-	else if (nr == HC_SCHED_YIELD)
-		ret = yield_to_apic_id(v, v->gpr[REG_RBX]);
-	else
-		ret = -HC_ENOSYS;
-	v->gpr[REG_RAX] = wide ? ret : (u32)ret;
-	return x86_advance_rip(v, v->next_rip);
-}
-EXPORT_SYMBOL_GPL(x86_emulate_hypercall);
 
 /* ---- requests ---- */
 

@@ -388,7 +388,7 @@ int x86_emulate_rdmsr(struct x86_vcpu *v);
 int x86_emulate_wrmsr(struct x86_vcpu *v);
 int x86_emulate_hlt(struct x86_vcpu *v);
 int x86_emulate_xsetbv(struct x86_vcpu *v);
-int x86_emulate_hypercall(struct x86_vcpu *v);
+int x86_emulate_hypercall(struct x86_vcpu *v);	/* hypercall.c */
 int x86_emulate_nop(struct x86_vcpu *v);	/* skip only */
 bool x86_vcpu_is_bsp(struct x86_vcpu *v);
 void x86_vcpu_reset(struct x86_vcpu *v, bool init);

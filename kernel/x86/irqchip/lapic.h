@@ -69,6 +69,12 @@ void apic_map_rebuild(struct x86_vm *vm);
  */
 int x86_apic_deliver(struct x86_vm *vm, struct x86_vcpu *src,
 		     const struct apic_irq *irq);
+/*
+ * The same to the physical IDs first + n for each bit n of two words of width
+ * bits (32 or 64).
+ */
+int x86_apic_deliver_bits(struct x86_vm *vm, const u64 bits[2], int width,
+			  u32 first, const struct apic_irq *irq);
 /* Look at the PIC's output again: every vCPU that listens to it. */
 void x86_apic_kick_pic_listeners(struct x86_vm *vm);
 

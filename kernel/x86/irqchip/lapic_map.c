@@ -372,6 +372,34 @@ int x86_apic_deliver(struct x86_vm *vm, struct x86_vcpu *src,
 	return ret;
 }
 
+/* An ID that several share has one of them here: their owner's own fault. */
+static int deliver_by_id(const struct apic_map *map, u64 id,
+			 const struct apic_irq *irq)
+{
+	struct x86_vcpu *v;
+
+	if (id > map->max_id)
+		return 0;
+	id = array_index_nospec(id, (u64)map->max_id + 1);
+	v = apic_map_by_id(map)[id];
+	return v ? lapic_accept(v, irq) : 0;
+}
+
+int x86_apic_deliver_bits(struct x86_vm *vm, const u64 bits[2], int width,
+			  u32 first, const struct apic_irq *irq)
+{
+	const struct apic_map *map;
+	int i, reached = 0;
+
+	rcu_read_lock();
+	map = rcu_dereference(vm->apic_map);
+	for (i = 0; map && i < 2 * width; i++)
+		if (bits[i / width] >> (i % width) & 1)
+			reached += deliver_by_id(map, (u64)first + i, irq);
+	rcu_read_unlock();
+	return map ? reached : -1;
+}
+
 void x86_apic_kick_pic_listeners(struct x86_vm *vm)
 {
 	const struct apic_map *map;

@@ -12,7 +12,7 @@
 	X(lapic_page_moves) X(logical_destinations)			\
 	X(priorities_hold_interrupts) X(x2apic_registers)		\
 	X(ioapic_edge_and_level) X(ioapic_level_storm) X(messages)	\
-	X(init_sipi_and_ipi) X(split_eoi_exit)				\
+	X(init_sipi_and_ipi) X(ipis_by_hypercall) X(split_eoi_exit)	\
 	X(split_external_interrupt) X(state_round_trips)		\
 	X(routes) X(irqfd_message) X(irqfd_line) X(irqfd_resample)	\
 	X(irqfd_bad_arguments) X(ioeventfd_forms)			\

@@ -243,6 +243,75 @@ void init_sipi_and_ipi(void)
 	vm_free(vm);
 }
 
+/* KVM_HC_SEND_IPI in 32-bit mode; the result is left at RESULT. */
+static int send_ipis(struct vm *vm, uint32_t low, uint32_t high, uint32_t min,
+		     uint32_t icr)
+{
+	const uint32_t args[] = { low, high, min, icr };
+
+	memcpy(vm->memory + RESULT + 16, args, sizeof(args));
+	RUN(vm, { VMMCALL, 10, RESULT + 16, RESULT });
+	return vm_word(vm, RESULT);
+}
+
+static uint32_t nmis_of(struct vcpu *v)
+{
+	struct kvm_vcpu_events ev;
+
+	must_ioctl(v->fd, KVM_GET_VCPU_EVENTS, &ev, "EVENTS");
+	return ev.nmi.pending;
+}
+
+static bool waits(struct vm *vm, int cpu, int vector)
+{
+	struct kvm_lapic_state lapic;
+	uint32_t word;
+
+	must_ioctl(vm->cpu[cpu].fd, KVM_GET_LAPIC, &lapic, "GET_LAPIC");
+	memcpy(&word, lapic.regs + 0x200 + vector / 32 * 16, 4);
+	return word >> vector % 32 & 1;
+}
+
+/* The other vCPUs do not run: what was sent waits for them. */
+void ipis_by_hypercall(void)
+{
+	struct vm *vm = vm_new(CHIPS_KERNEL, 4);
+	struct kvm_lapic_state lapic;
+	struct vcpu far = { .vm = vm };
+	const uint32_t on = 0x1ff;
+	int i;
+
+	vm_eoi(vm, 0x51, EOI_LAPIC);
+	RUN(vm, LAPIC_ON);
+	for (i = 1; i < 4; i++) {
+		must_ioctl(vm->cpu[i].fd, KVM_GET_LAPIC, &lapic, "GET_LAPIC");
+		memcpy(lapic.regs + 0xf0, &on, 4);
+		must_ioctl(vm->cpu[i].fd, KVM_SET_LAPIC, &lapic, "SET_LAPIC");
+	}
+	/* 1 and 3, counted from 1; nobody is at 34, nor above the last. */
+	CHECK(send_ipis(vm, 1 | 1 << 2, 1 << 1, 1, 0x50) == 2);
+	CHECK(waits(vm, 1, 0x50) && !waits(vm, 2, 0x50) && waits(vm, 3, 0x50));
+	CHECK(send_ipis(vm, ~0u, ~0u, 0x7fffffff, 0x50) == 0);
+	CHECK(send_ipis(vm, ~0u, ~0u, 0xfffffff0, 0x50) == 0);
+	CHECK(!waits(vm, 2, 0x50));
+	/* the second word begins at 32 */
+	far.fd = ioctl(vm->fd, KVM_CREATE_VCPU, 35);
+	CHECK(send_ipis(vm, 0, 1, 0, 0x50) == 0);
+	CHECK(send_ipis(vm, 0, 1 << 3, 0, 0x400) == 1);
+	CHECK(nmis_of(&far) == 1);
+	close(far.fd);
+	/* to itself, and an NMI */
+	CHECK(send_ipis(vm, 1, 0, 0, 0x51) == 1);
+	RUN(vm, { WAIT, COUNTS + 0x51 * 4, 1 });
+	CHECK(send_ipis(vm, 1 << 2, 0, 0, 0x400) == 1);
+	CHECK(nmis_of(&vm->cpu[1]) == 0 && nmis_of(&vm->cpu[2]) == 1);
+	/* a shorthand, a logical destination */
+	CHECK(send_ipis(vm, 2, 0, 0, 0x80052) == -EINVAL);
+	CHECK(send_ipis(vm, 2, 0, 0, 0x852) == -EINVAL);
+	CHECK(!waits(vm, 1, 0x52));
+	vm_free(vm);
+}
+
 /* Logical destinations of messages, by what the guest wrote to its LDRs. */
 void logical_destinations(void)
 {

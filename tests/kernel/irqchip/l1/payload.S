@@ -82,9 +82,22 @@ op_deadline: mov	%edx, %ebx	/* TSC deadline, a ticks from now */
 	jmp	next
 op_jump: mov	%edx, %esi
 	jmp	next
+op_vmmcall: push %esi			/* number a, 4 words at b; result to c */
+	push	%ebx
+	mov	%eax, %edi
+	mov	%edx, %eax
+	mov	(%edi), %ebx
+	mov	4(%edi), %ecx
+	mov	8(%edi), %edx
+	mov	12(%edi), %esi
+	vmmcall
+	pop	%ebx
+	mov	%eax, (%ebx)
+	pop	%esi
+	jmp	next
 
 	.balign 4
-table:	.irp	op, end, out8, out16, out32, in8, write32, write16, write8, read32, wait, wrmsr, rdmsr, sti, cli, spin, inwait, deadline, jump
+table:	.irp	op, end, out8, out16, out32, in8, write32, write16, write8, read32, wait, wrmsr, rdmsr, sti, cli, spin, inwait, deadline, jump, vmmcall
 	.long	op_\op - payload + 0x1000
 	.endr
 
