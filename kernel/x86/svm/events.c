@@ -192,7 +192,10 @@ bool svm_interrupt_allowed(struct x86_vcpu *v)
 	return v->rflags & X86_EFLAGS_IF && !svm_get_interrupt_shadow(v);
 }
 
-/* A virtual interrupt of no meaning: its intercept tells when IF is set. */
+/*
+ * A virtual interrupt of no meaning: its intercept tells when IF is set. QEMU's
+ * emulation up to 7.2 aborts on a write to CR8 meanwhile: do not let it see one.
+ */
 void svm_enable_irq_window(struct x86_vcpu *v)
 {
 	struct svm_vcpu *svm = to_svm(v);
@@ -201,6 +204,7 @@ void svm_enable_irq_window(struct x86_vcpu *v)
 	if (vmcb_intercepts(c, INTERCEPT_VINTR))
 		return;
 	vmcb_intercept(c, INTERCEPT_VINTR);
+	vmcb_intercept(c, INTERCEPT_CR8_WRITE);
 	c->int_ctl = (c->int_ctl & ~V_INTR_PRIO_MASK) | V_IRQ |
 		     V_IGN_TPR | 0xfU << V_INTR_PRIO_SHIFT;
 	c->int_vector = 0;
@@ -213,6 +217,7 @@ void svm_disable_irq_window(struct svm_vcpu *svm)
 	struct vmcb_control *c = &svm->vmcb->control;
 
 	vmcb_no_intercept(c, INTERCEPT_VINTR);
+	vmcb_no_intercept(c, INTERCEPT_CR8_WRITE);
 	c->int_ctl &= ~(V_IRQ | V_IGN_TPR | V_INTR_PRIO_MASK);
 	vmcb_dirty(svm->vmcb, CLEAN_INTERCEPTS);
 	vmcb_dirty(svm->vmcb, CLEAN_TPR);
@@ -222,7 +227,7 @@ void svm_update_cr8_intercept(struct x86_vcpu *v, int tpr_threshold)
 {
 	struct svm_vcpu *svm = to_svm(v);
 	struct vmcb_control *c = &svm->vmcb->control;
-	bool want = tpr_threshold >= 0;
+	bool want = tpr_threshold >= 0 || vmcb_intercepts(c, INTERCEPT_VINTR);
 
 	if (vmcb_intercepts(c, INTERCEPT_CR8_WRITE) == want)
 		return;
