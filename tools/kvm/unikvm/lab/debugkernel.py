@@ -54,6 +54,8 @@ def build(progress: kernels.Progress) -> kernels.Kernel:
     base = kernels.store() / version
     work, log = base / "build", places.log_path("debug-kernel")
     work.mkdir(parents=True, exist_ok=True)
+    stamp = base / "config.stamp"
+    stamp.unlink(missing_ok=True)       # an interrupted build leaves no kernel
     progress(f"building kernel {version}, once, about 15 minutes on two cores; log: {log}")
     started = time.monotonic()
     with reports(log, progress):
@@ -62,7 +64,7 @@ def build(progress: kernels.Progress) -> kernels.Kernel:
         make(log, ["-C", str(work), f"INSTALL_MOD_PATH={base}", "modules_install"])
     (base / "boot").mkdir(exist_ok=True)
     shutil.copy(work / "arch/x86/boot/bzImage", base / "boot" / f"vmlinuz-{version}")
-    (base / "config.stamp").write_text(config_stamp(), encoding="ascii")
+    stamp.write_text(config_stamp(), encoding="ascii")
     found = kernels.cached(version)
     if found is None:
         raise LabError(f"the build made no kernel {version}; log: {log}")

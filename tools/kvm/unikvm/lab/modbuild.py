@@ -46,7 +46,8 @@ def fingerprint(against: Path) -> str:
     """Changes when a source of the modules, or what they are built against, does."""
     root = places.source_root()
     files = [path for part in ("kernel", "include") for path in tree.walk(root / part)]
-    found = [(path, path.stat()) for path in [*files, against / "Module.symvers"]]
+    files += [against / name for name in ("Module.symvers", "include/generated/autoconf.h")]
+    found = [(path, path.stat()) for path in files]
     state = repr([(str(path), each.st_size, each.st_mtime_ns) for path, each in found])
     return hashlib.sha256(state.encode()).hexdigest()
 
