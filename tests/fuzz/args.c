@@ -90,16 +90,19 @@ static void memory_region(struct call *c)
 	m->userspace_addr = (unsigned long)world_area(c->t->world, r);
 	if (chance(r, 20))
 		m->userspace_addr += below(r, 512) << 12;
-	/* Slot 0 holds the guests' code: usually it comes back. */
-	if (!m->slot && chance(r, 80))
+	/* Slot 0 holds the guests' code: usually it comes back, and is logged. */
+	if (!m->slot && chance(r, 80)) {
 		m->guest_phys_addr = 0;
+		m->memory_size = AREA_SIZE;
+		m->flags = KVM_MEM_LOG_DIRTY_PAGES;
+	}
 }
 
 static void dirty_log(struct call *c)
 {
 	struct kvm_dirty_log *d = call_room(c, sizeof(*d));
 
-	d->slot = chance(rng(c), 70) ? 0 : below(rng(c), 8);
+	d->slot = chance(rng(c), 90) ? 0 : below(rng(c), 8);
 	d->dirty_bitmap = c->t->argument;
 }
 
@@ -107,7 +110,7 @@ static void clear_dirty_log(struct call *c)
 {
 	struct kvm_clear_dirty_log *d = call_room(c, sizeof(*d));
 
-	d->slot = chance(rng(c), 70) ? 0 : below(rng(c), 8);
+	d->slot = chance(rng(c), 90) ? 0 : below(rng(c), 8);
 	d->first_page = below(rng(c), 8) * 64;
 	d->num_pages = chance(rng(c), 80) ? 64 : below(rng(c), 1024);
 	d->dirty_bitmap = c->t->argument;
@@ -158,9 +161,10 @@ static void reinject(struct call *c)
 	p->pit_reinject = below(rng(c), 2);
 }
 
-static void one_route(struct rng *r, struct kvm_irq_routing_entry *e)
+/* A GSI may go to one pin of a chip: entry i has that of GSI i. */
+static void one_route(struct rng *r, struct kvm_irq_routing_entry *e, int i)
 {
-	e->gsi = below(r, chance(r, 95) ? 64 : 5000);
+	e->gsi = i;
 	if (chance(r, 50)) {
 		e->type = KVM_IRQ_ROUTING_IRQCHIP;
 		e->u.irqchip.irqchip = below(r, 3);
@@ -179,7 +183,9 @@ static void routing(struct call *c)
 						  n * sizeof(*table->entries));
 
 	for (table->nr = 0; (int)table->nr < n; table->nr++)
-		one_route(rng(c), &table->entries[table->nr]);
+		one_route(rng(c), &table->entries[table->nr], table->nr);
+	if (n && chance(rng(c), 20))
+		table->entries[below(rng(c), n)].gsi = below(rng(c), 5000);
 }
 
 static void msi(struct call *c)
@@ -492,7 +498,6 @@ const struct op op_details[] = {
 	{ OP(KVM_GET_XCRS), VCPU },
 	{ OP(KVM_SET_XCRS), VCPU, xcrs, KVM_GET_XCRS },
 	{ OP(KVM_KVMCLOCK_CTRL), VCPU, no_argument },
-	{ OP(KVM_SMI), VCPU, no_argument },
 	{ OP(KVM_GET_SREGS2), VCPU },
 	{ OP(KVM_SET_SREGS2), VCPU, NULL, KVM_GET_SREGS2 },
 	{ OP(KVM_GET_XSAVE2), VCPU },

@@ -97,11 +97,12 @@ struct op {
 	void (*fill)(struct call *c);	/* NULL: random bytes */
 	unsigned long get;		/* start from what this request tells */
 	bool blocks;			/* KVM_RUN: left to threads that wait */
+	bool unknown;			/* KVM has no such request on x86, or we have none */
 };
 
 extern struct op ops[MAX_OPS];
 extern int nr_ops;
-/* The rows of args.c, ended by a NULL name. */
+/* The rows of args.c: all requests that are implemented. Ended by a NULL name. */
 extern const struct op op_details[];
 
 void ops_init(void);

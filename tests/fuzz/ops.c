@@ -36,7 +36,8 @@ static void add_details(struct op *op)
 void ops_init(void)
 {
 	for (nr_ops = 0; nr_ops < (int)ARRAY_SIZE(requests); nr_ops++) {
-		ops[nr_ops] = (struct op){ .name = requests[nr_ops].name };
+		ops[nr_ops] = (struct op){ .name = requests[nr_ops].name,
+					   .unknown = true };
 		add_details(&ops[nr_ops]);
 		ops[nr_ops].request = requests[nr_ops].request;
 	}
@@ -160,9 +161,20 @@ static enum kind kind_for(const struct op *op, struct rng *r)
 	return kind;
 }
 
+/* Any; most of what only ever fails the same way is passed over. */
+static int random_index(struct rng *r)
+{
+	int index;
+
+	do
+		index = below(r, nr_ops);
+	while (ops[index].unknown && chance(r, 80));
+	return index;
+}
+
 void op_random(struct thread *t)
 {
-	int index = below(&t->rng, nr_ops);
+	int index = random_index(&t->rng);
 	const struct op *op = &ops[index];
 	struct call c = { .t = t, .request = op->request };
 	void *arg;

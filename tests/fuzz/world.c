@@ -16,10 +16,10 @@
 
 int world_file(struct world *w, struct rng *r, enum kind kind)
 {
-	int tries, fd = -1;
+	int start = below(r, POOL_SIZE), i, fd = -1;
 
-	for (tries = 0; fd < 0 && tries < 4; tries++)
-		fd = atomic_load(&w->files[kind][below(r, POOL_SIZE)]);
+	for (i = 0; fd < 0 && i < POOL_SIZE; i++)
+		fd = atomic_load(&w->files[kind][(start + i) % POOL_SIZE]);
 	return fd;
 }
 
