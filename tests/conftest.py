@@ -78,8 +78,18 @@ def pytest_collection_modifyitems(config, items):
     # Cheap first: a broken build shows before a machine boots. Then machine by machine.
     kept.sort(key=lambda item: cost(item))
     items[:] = kept
+    slower_by = lab_machines.SLOWER_BY.get(config.getoption("--lab-kernel"), 1)
     for item in kept:
+        if slower_by > 1:
+            give_time(item, slower_by)
         state.open[group_of(item)] = state.open.get(group_of(item), 0) + 1
+
+
+def give_time(item, times):
+    """Multiply a test's time limit."""
+    mark = item.get_closest_marker("timeout")
+    limit = mark.args[0] if mark else float(item.config.getini("timeout"))
+    item.add_marker(pytest.mark.timeout(limit * times), append=False)
 
 
 def cost(item):

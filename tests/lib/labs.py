@@ -14,18 +14,23 @@ from unikvm.lab.kernellog import KernelLog
 from unikvm.lab.machine import L1, L1Config, L1Died, L1Wedged
 
 
+# Time limits are made for a distribution's kernel; one full of checkers takes this much longer.
+SLOWER_BY = {kernels.DEBUG: 5}
+
+
 class SharedL1:
     """An L1 with a half loaded, as a fixture hands it out."""
 
     def __init__(self, machine: L1, half: modules.LoadedHalf,
-                 tree: modules.TreeModules | None) -> None:
+                 tree: modules.TreeModules | None, slower_by: int = 1) -> None:
         self.machine, self.half, self.tree = machine, half, tree
+        self._slower_by = slower_by
         self._log = KernelLog(machine)
         self.trouble()
 
-    def run(self, command, **options):
+    def run(self, command, timeout=120.0, **options):
         """See L1.run."""
-        return self.machine.run(command, **options)
+        return self.machine.run(command, timeout=timeout * self._slower_by, **options)
 
     def check(self, command, **options) -> str:
         """Run a command that must succeed; returns its standard output."""
@@ -98,7 +103,7 @@ class Labs:
         self.booted += 1
         try:
             loaded = modules.load(machine, half, tree, wanted)
-            self._shared = SharedL1(machine, loaded, tree)
+            self._shared = SharedL1(machine, loaded, tree, SLOWER_BY.get(kernel, 1))
         except BaseException:
             machine.close(clean=False)
             raise

@@ -12,9 +12,11 @@ from collections import Counter
 
 KERNEL_ARGS = ("slub_debug=U",)
 
-# kfree_rcu() collects for up to five seconds before it frees.
+# kfree_rcu() collects for up to five seconds before it frees; KASAN keeps what is free from
+# being used again until its cache is shrunk.
 SNAPSHOT = """
 sync; echo 3 > /proc/sys/vm/drop_caches; sleep 6; echo 3 > /proc/sys/vm/drop_caches; sleep 1
+for cache in /sys/kernel/slab/*/shrink; do echo 1 > $cache; done
 cat /proc/meminfo; echo ==; cat /proc/slabinfo; echo ==; cat /proc/zoneinfo; echo ==
 cd /sys/kernel/debug/slab; grep -H . kmalloc-*/alloc_traces
 """
