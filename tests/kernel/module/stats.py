@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs in L1: a guest of three exits, and its statistics from all three places, as JSON."""
+"""Runs in L1: a guest of three exits, and its statistics from all three places, as JSON.
+
+A second guest halts until a signal comes.
+"""
 
 import ctypes
 import fcntl
@@ -7,6 +10,7 @@ import glob
 import json
 import mmap
 import os
+import signal
 import struct
 import subprocess
 
@@ -57,11 +61,13 @@ def error(call, *arguments):
     return 0
 
 
-def guest(kvm):
-    """VM and vCPU that have run CODE up to its second OUT, entered three times."""
+def guest(kvm, code, irqchip=False):
+    """VM, vCPU and memory, for real-mode code."""
     vm = fcntl.ioctl(kvm, 0xAE01, 0)
+    if irqchip:
+        fcntl.ioctl(vm, 0xAE60, 0)
     ram = mmap.mmap(-1, 0x10000)
-    ram[0x1000:0x1000 + len(CODE)] = CODE
+    ram[0x1000:0x1000 + len(code)] = code
     address = ctypes.addressof(ctypes.c_char.from_buffer(ram))
     fcntl.ioctl(vm, 0x4020AE46, struct.pack("IIQQQ", 0, 0, 0, 0x10000, address))
     vcpu = fcntl.ioctl(vm, 0xAE41, 0)
@@ -70,16 +76,31 @@ def guest(kvm):
     struct.pack_into("QIH", sregs, 0, 0, 0xFFFF, 0)     # CS
     fcntl.ioctl(vcpu, 0x4138AE84, sregs)
     fcntl.ioctl(vcpu, 0x4090AE82, struct.pack("18Q", *[0] * 16, 0x1000, 2))
-    for _ in range(2):
-        fcntl.ioctl(vcpu, 0xAE80, 0)                    # KVM_RUN
     return vm, vcpu, ram
 
 
+def halted(kvm, seconds):
+    """The statistics of a vCPU that waited so long in HLT, and how its run ended."""
+    vm, vcpu, ram = guest(kvm, b"\xf4", irqchip=True)
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    status = error(fcntl.ioctl, vcpu, 0xAE80, 0)        # KVM_RUN
+    stats = fcntl.ioctl(vcpu, 0xAECE, 0)
+    found = parse(stats)
+    for fd in (stats, vcpu, vm):
+        os.close(fd)
+    return status, found
+
+
 kvm = os.open("/dev/kvm", os.O_RDWR)
-vm, vcpu, ram = guest(kvm)
+status_halted, waited = halted(kvm, 0.2)
+vm, vcpu, ram = guest(kvm, CODE)
+for _ in range(2):                                      # up to its second OUT, entered three times
+    fcntl.ioctl(vcpu, 0xAE80, 0)
 of_vm, of_vcpu = fcntl.ioctl(vm, 0xAECE, 0), fcntl.ioctl(vcpu, 0xAECE, 0)
 result = {
     "pid": os.getpid(),
+    "halted": [status_halted, waited],
     "capability": fcntl.ioctl(kvm, 0xAE03, 203),
     "vm": parse(of_vm), "vcpu": parse(of_vcpu),
     "debugfs vcpu": debugfs(f"{os.getpid()}-*/vcpu0"),

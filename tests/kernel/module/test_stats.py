@@ -77,11 +77,17 @@ def test_the_file_is_read_only_and_seeks(found):
     assert found["whole"] == [found["vcpu"]["size"], True]
 
 
-def test_waiting_is_counted(l1_tree, stihlt):
-    def read(name: str) -> int:
-        return int(l1_tree.check(f"cat /sys/kernel/debug/kvm/{name}"))
-    before = read("halt_wait_ns"), read("halt_wakeup")
-    l1_tree.check(f"{stihlt} </dev/null", timeout=60)
-    after = read("halt_wait_ns"), read("halt_wakeup")
-    assert (after[0] > before[0]) == (after[1] > before[1])
+def test_waiting_is_counted(found):
+    status, stats = found["halted"]
+    assert status == errno.EINTR
+    waited = single(stats)
+    assert waited["halt_exits"] == waited["halt_wakeup"] == 1
+    assert 50_000_000 < waited["halt_wait_ns"] < 60_000_000_000
+    buckets = stats["stats"]["halt_wait_hist"]["values"]
+    assert sum(buckets) == 1
+    # Bucket n counts 2^(n-1) to 2^n - 1, the last one all above (KVM_STATS_TYPE_LOG_HIST).
+    assert buckets[min(waited["halt_wait_ns"].bit_length(), len(buckets) - 1)] == 1
+
+
+def test_debugfs_has_no_histograms(l1_tree):
     assert not re.search("hist", l1_tree.check("ls /sys/kernel/debug/kvm"))
