@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lib import tree
+from lib.processes import alive
 
 pytestmark = [pytest.mark.boot, pytest.mark.module]
 
@@ -31,14 +32,6 @@ def descendants(pid):
                 found.add(child)
                 grew = True
     return found - {pid}
-
-
-def alive(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def wait_until(what, seconds):

@@ -12,8 +12,8 @@ import zlib
 import pytest
 from kernel.decode.decoder import MODE_16, MODE_32, MODE_64, MODES, Insn
 from kernel.emulate import machine as m
-from kernel.emulate.oracle import (DATA, MEMORY, Form, State, Unicorn, emulate, linear_address,
-                                   new_machine, random_memory, sample)
+from kernel.emulate.oracle import (DATA, Form, State, Unicorn, emulate, linear_address, new_machine,
+                                   random_memory, sample)
 
 pytestmark = pytest.mark.unit
 

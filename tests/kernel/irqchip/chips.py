@@ -2,7 +2,8 @@
 """The kernel's interrupt-chip logic as Python objects, over the host library."""
 
 import ctypes
-from ctypes import POINTER, Structure, c_bool, c_int, c_int64, c_size_t, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
+from ctypes import (POINTER, Structure, c_bool, c_int, c_int64, c_uint8, c_uint16, c_uint32,
+                    c_uint64, c_void_p)
 from dataclasses import dataclass
 
 FIXED, LOWEST, SMI, RESERVED, NMI, INIT, SIPI, EXTINT = range(8)

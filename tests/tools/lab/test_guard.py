@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from lib.processes import alive
 
 from unikvm.lab import guard
 
@@ -23,15 +24,6 @@ def start(log, *command, limit="0"):
                                 str(log), *command], pass_fds=(reader,))
     os.close(reader)
     return process, control
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            # A zombie waiting for its reaper does not count.
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):     # gone before open, or before read
-        return False
 
 
 def wait_for(what, seconds=20):
