@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 def test_the_matrix_is_whole():
     cases = qemu.all_cases()
-    assert len({case.name for case in cases}) == len(cases) == 24 + 8 + 8 + 1
+    assert len({case.name for case in cases}) == len(cases) == 24 + 8 + 8 + 8 + 1
     boots = {(case.machine, case.cpus, case.irqchip, case.boot)
              for case in cases if case.what == "boot"}
     assert len(boots) == 2 * 3 * 2 * 2

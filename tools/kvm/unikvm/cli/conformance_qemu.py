@@ -26,10 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR",
                         help="where qemu.xml (JUnit) and qemu.ktap go (default: conformance/ "
                              "in the cache)")
-    parser.epilog = ("A case is boot (to init, virtio disk and net traffic, power-off), snapshot "
-                     "(savevm, loadvm) or gdb (stops, steps) or breakpoint (skipped where the processor below L1 "
-                     "is emulated), with a machine, a number of "
-                     "CPUs, the irqchip (on, split), and how it boots.")
+    parser.epilog = ("A case is boot (to init, virtio disk and net traffic, power-off), reset (by "
+                     "the guest, which boots again), snapshot (savevm, loadvm), gdb (stops, steps) "
+                     "or breakpoint (skipped where the processor below L1 is emulated), with a "
+                     "machine, a number of CPUs, the irqchip (on, split), and how it boots.")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -27,9 +27,10 @@ CASE_LIMIT = 240.0
 class Case:
     """One run of QEMU.
 
-    what: "boot" (init, disk and net traffic, power-off), "snapshot" (savevm, loadvm),
-    "gdb" (stepping, stopping), "breakpoint" (hits). boot: "direct" hands the kernel over with -kernel,
-    "seabios" has SeaBIOS start a boot loader from a disk.
+    what: "boot" (init, disk and net traffic, power-off), "reset" (by the guest, which boots
+    again), "snapshot" (savevm, loadvm), "gdb" (stepping, stopping), "breakpoint" (hits). boot:
+    "direct" hands the kernel over with -kernel, "seabios" has SeaBIOS start a boot loader from a
+    disk.
     """
 
     what: str
@@ -49,7 +50,7 @@ def all_cases() -> list[Case]:
     boots = [Case("boot", machine, cpus, irqchip, boot) for machine, cpus, irqchip, boot in
              itertools.product(MACHINES, CPUS, IRQCHIPS, BOOTS)]
     others = [Case(what, machine, cpus, irqchip) for what, machine, irqchip, cpus in
-              itertools.product(("snapshot", "gdb"), MACHINES, IRQCHIPS, (1, 4))]
+              itertools.product(("reset", "snapshot", "gdb"), MACHINES, IRQCHIPS, (1, 4))]
     return [*boots, *others, Case("breakpoint", "q35", 2, "on")]
 
 

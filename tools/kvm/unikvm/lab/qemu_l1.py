@@ -46,6 +46,21 @@ echo oops >&2
 exit {STATUS}
 """
 
+# The first time it resets the machine, the second time it ends.
+RESETTING = f"""
+for each in /sys/block/vd*; do
+	[ "$(cat $each/serial)" = data ] && disk=/dev/${{each##*/}}
+done
+mark=$(dd if=$disk bs=6 count=1 2>/dev/null | tr -d '\\0')
+echo "${{mark:-first}}"
+nproc
+[ "$mark" = second ] && exit {STATUS}
+printf second | dd of=$disk conv=fsync 2>/dev/null
+stty raw -echo </dev/hvc0
+reboot -f
+sleep 1000
+"""
+
 TICKS = 120
 TICKING = f"""
 i=0
@@ -130,7 +145,11 @@ class Run:
     # -- the command line ---------------------------------------------------
 
     def start(self, script: str, *options: str) -> None:
-        """Start QEMU with a guest that runs the script."""
+        """Start QEMU with a guest that runs the script; it ends where the guest resets."""
+        self.start_resettable(script, "-no-reboot", *options)
+
+    def start_resettable(self, script: str, *options: str) -> None:
+        """The same, but a reset starts the guest again."""
         order, folder = self.order, self.folder
         initrd = folder / "initrd"
         initrd.write_bytes(Path(order["initramfs"]).read_bytes()
@@ -138,7 +157,7 @@ class Run:
         words = [*order["qemu"], "-machine",
                  f"{order['machine']},accel=kvm,kernel-irqchip={order['irqchip']}",
                  "-cpu", "host", "-smp", str(order["cpus"]), "-m", "512", "-nodefaults",
-                 "-vga", "none", "-display", "none", "-no-reboot",
+                 "-vga", "none", "-display", "none",
                  "-serial", f"file:{folder}/serial",
                  "-qmp", f"unix:{folder}/qmp,server=on,wait=off", *options]
         # With one port each there is no control queue: the guest finds them in order.
@@ -186,8 +205,8 @@ class Run:
         self.wait_for(f"its socket {name}", path.exists)
         return make(path, self.left())
 
-    def finish(self, stdout: str | None = None) -> None:
-        """The guest ran to its end, said what it had to, and powered off."""
+    def finish(self, stdout: str | None = None, boots: int = 1) -> None:
+        """The guest, booted so often, ran to its end, said what it had to, and powered off."""
         assert self._process is not None
         while (status := self._process.poll()) is None:
             self.left()
@@ -198,7 +217,7 @@ class Run:
         expect("QEMU's status", status, 0)
         if stdout is not None:
             expect("what the guest said", self.said(), stdout)
-        expect("the guest's init", self.said(2), f"ready\nexit {STATUS}\n")
+        expect("the guest's init", self.said(2), "ready\n" * boots + f"exit {STATUS}\n")
 
     def end(self) -> str:
         """Kill what still runs; the logs' ends."""
@@ -263,7 +282,7 @@ def serve_echo() -> None:
     threading.Thread(target=serve, daemon=True).start()
 
 
-# -- the three kinds of case --------------------------------------------------
+# -- the kinds of case --------------------------------------------------------
 
 def boot(run: Run) -> None:
     """To init, traffic on disk and net, power-off."""
@@ -281,6 +300,15 @@ def boot(run: Run) -> None:
     expect("standard error", run.said(1), "oops\n")
     if image.read_bytes() != content * 2:
         raise CaseFailed("the disk does not hold what the guest wrote")
+
+
+def reset(run: Run) -> None:
+    """A guest that resets its machine boots again, in the same VM."""
+    image = run.folder / "data"
+    image.write_bytes(bytes(1 << 20))
+    run.start_resettable(RESETTING, *disk(image, "data"))
+    cpus = run.order["cpus"]
+    run.finish(f"first\n{cpus}\nsecond\n{cpus}\n", boots=2)
 
 
 def snapshot(run: Run) -> None:
@@ -363,7 +391,7 @@ def breakpoint_hits(run: Run) -> None:
     stub.close()
 
 
-KINDS = {"boot": boot, "snapshot": snapshot, "gdb": gdb, "breakpoint": breakpoint_hits}
+KINDS = {"boot": boot, "reset": reset, "snapshot": snapshot, "gdb": gdb, "breakpoint": breakpoint_hits}
 
 
 def main() -> int:
