@@ -163,6 +163,18 @@ void vmcb_init_intercepts(struct vmcb_control *c)
 		vmcb_intercept(c, i);
 }
 
+/* ---- decode assists ---- */
+
+u8 vmcb_insn_bytes(const struct vmcb_control *c, u8 bytes[15])
+{
+	u8 len = c->insn_len & 0xf;
+
+	if (c->exit_code != SVM_EXIT_NPF || !len)
+		return 0;
+	memcpy(bytes, c->insn_bytes, sizeof(c->insn_bytes));
+	return len;
+}
+
 /* ---- MSR permission map ---- */
 
 int msrpm_offset(u32 msr)

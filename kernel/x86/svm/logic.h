@@ -40,6 +40,14 @@ u8 asid_flush(struct asid *asid, bool flush_by_asid);
 /* Bit mask (enum vmcb_clean) of the groups in which a and b differ. */
 u32 vmcb_changed_groups(const struct vmcb *a, const struct vmcb *b);
 
+/* ---- decode assists, 15.8.4 ---- */
+
+/*
+ * The bytes at CS:RIP as the processor fetched them before it exited for a
+ * nested page fault; returns their number, 0 if it kept none.
+ */
+u8 vmcb_insn_bytes(const struct vmcb_control *c, u8 bytes[15]);
+
 /* ---- event injection, 15.20 ---- */
 
 /* 0 if the combination is not allowed (it would end in VMEXIT_INVALID). */

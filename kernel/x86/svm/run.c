@@ -198,11 +198,7 @@ static void store_registers(struct svm_vcpu *svm)
 	v->cr2 = s->cr2;
 	v->cr3 = s->cr3;
 	v->next_rip = svm_nrips ? c->next_rip : 0;
-	v->insn_len = 0;
-	if (svm_decode_assists && c->exit_code == SVM_EXIT_NPF) {
-		v->insn_len = min_t(u8, c->insn_len & 0xf, 15);
-		memcpy(v->insn_bytes, c->insn_bytes, sizeof(v->insn_bytes));
-	}
+	v->insn_len = svm_decode_assists ? vmcb_insn_bytes(c, v->insn_bytes) : 0;
 	store_cr8(svm);
 }
 

@@ -32,6 +32,7 @@ def svm(logic):
     logic.msrpm_offset.argtypes = [c_uint32]
     logic.msrpm_offset.restype = c_int
     logic.vmcb_changed_groups.restype = c_uint32
+    logic.vmcb_insn_bytes.restype = c_uint8
     return logic
 
 
@@ -152,6 +153,23 @@ def test_intercepts_of_a_fresh_vmcb(svm):
         assert not missing, f"intercept word {word}: bits {missing} are clear"
     assert not control[2] >> 14 & 1, "#PF must not exit under nested paging"
     assert list(control[6:]) == [0] * 250
+
+
+# -- decode assists: no emulator fills these bytes in, so here is all that tries it ------
+
+NPF, PAGE_FAULT, CPUID = 0x400, 0x4E, 0x72
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 15])
+@pytest.mark.parametrize("code", [NPF, PAGE_FAULT, CPUID])
+def test_instruction_bytes_of_an_exit(svm, code, length):
+    control, found = (c_uint8 * 1024)(), (c_uint8 * 15)()
+    control[0x70:0x78] = code.to_bytes(8, "little")
+    control[0xD0] = 0xF0 | length       # the upper bits are reserved
+    control[0xD1:0xE0] = range(1, 16)
+    expected = length if code == NPF else 0
+    assert svm.vmcb_insn_bytes(control, found) == expected
+    assert list(found[:expected]) == list(range(1, expected + 1))
 
 
 # -- MSR permission map, 15.11 -------------------------------------------------------
