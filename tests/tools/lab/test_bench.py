@@ -61,6 +61,16 @@ def test_tables_show_every_row_and_the_common_counters():
     assert "only_" not in text
 
 
+def test_exits_apart_from_those_that_time_brings():
+    found = results(1700)
+    for half, ticks in (("stock", 10), ("tree", 13)):
+        found.boots[half] = [bench.Boot(2.0, {"exits": 60 + 3 * ticks, "irq_exits": ticks,
+                                              "irq_window_exits": ticks, "irq_injections": ticks},
+                                        1000, 800)]
+    assert dict(verb.boot_counts(found))["exits but ticks"] == {"stock": 60, "tree": 60}
+    assert "exits but ticks" not in dict(verb.boot_counts(results(1700)))
+
+
 def test_short_rows_keep_what_they_touch():
     for row in bench.ROWS:
         assert row.shorter().iters == row.iters

@@ -3,6 +3,7 @@
 
 import argparse
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich import box
@@ -150,12 +151,22 @@ def boot_table(results: bench.Results) -> Table:
         kib = {half: statistics.median(getattr(boot, name) for boot in boots)
                for half, boots in results.boots.items()}
         table.add_row(title, *(f"{kib[half]:.0f}" for half in ("stock", "tree")))
-    for name in common_counters(results):
-        value = {half: counter(results, half, name) for half in ("stock", "tree")}
+    for name, value in boot_counts(results):
         if any(value.values()):
             table.add_row(name, *(f"{value[half]:.0f}" for half in ("stock", "tree")),
                           two_digits(value["tree"] / value["stock"] if value["stock"] else None))
     return table
+
+
+def boot_counts(results: bench.Results) -> Iterator[tuple[str, dict[str, float]]]:
+    """(name, median by half); the exits first, with and without those that time brings."""
+    for name in common_counters(results):
+        yield name, {half: counter(results, half, name) for half in ("stock", "tree")}
+        timeless = {half: [boot.timeless() for boot in boots]
+                    for half, boots in results.boots.items()}
+        if name == "exits" and all(None not in values for values in timeless.values()):
+            yield "exits but ticks", {half: statistics.median(values)
+                                      for half, values in timeless.items()}
 
 
 def common_counters(results: bench.Results) -> list[str]:

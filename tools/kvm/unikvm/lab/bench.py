@@ -75,6 +75,17 @@ class Boot:
     resident: int
     huge: int
 
+    def timeless(self) -> int | None:
+        """Exits but those that come as time goes by, on whichever half; None without counters.
+
+        These are the host's interrupts, interrupt windows, and the guest setting its timer anew
+        after each tick.
+        """
+        names = ("irq_exits", "irq_window_exits", "irq_injections")
+        if not {"exits", *names} <= self.counters.keys():
+            return None
+        return self.counters["exits"] - sum(self.counters[name] for name in names)
+
 
 @dataclass
 class Results:
