@@ -2,13 +2,12 @@
 """The way into a guest and back, as machine code: what docs/security.md says about speculation."""
 
 import re
-import shutil
-import subprocess
 
 import pytest
 
 from lib import tree
 from lib.machinecode import Code, Insn, feature_numbers
+from lib.mutant import Mutant
 from unikvm.lab import headers, modules
 
 ENTER = "svm_enter"
@@ -206,15 +205,6 @@ FAULTS = [
 ]
 
 
-def build(top, entry):
-    """The modules in a copy of the sources; no more is compiled than was changed."""
-    done = subprocess.run(["make", "-C", str(entry.against), f"M={top / 'kernel'}", "modules"],
-                          capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.fail(done.stdout + done.stderr)
-    return Entry(top / "kernel", entry.kernel)
-
-
 def holds(check, entry):
     try:
         check(entry)
@@ -228,17 +218,12 @@ def holds(check, entry):
 @pytest.mark.timeout(1800)
 def test_each_fault_is_seen(entry, tmp_path):
     """Take one mitigation after the other out of the sources."""
-    for part in ("kernel", "include"):
-        shutil.copytree(tree.ROOT / part, tmp_path / part)
-    unseen = []
+    mutant, unseen = Mutant(tmp_path, entry.kernel), []
     for name, pattern, replacement, check in FAULTS:
-        path = tmp_path / "kernel/x86" / name
-        text = path.read_text()
-        broken, count = re.subn(pattern, replacement, text)
-        assert count == 1, (name, pattern)
-        path.write_text(broken)
-        if holds(check, build(tmp_path, entry)):
+        mutant.edit(f"x86/{name}", pattern, replacement)
+        if holds(check, Entry(mutant.build().kvm.parent, entry.kernel)):
             unseen.append((name, pattern))
-        path.write_text(text)
+        mutant.restore(f"x86/{name}")
     assert unseen == []
-    assert all(holds(check, build(tmp_path, entry)) for check in CHECKS)
+    intact = Entry(mutant.build().kvm.parent, entry.kernel)
+    assert all(holds(check, intact) for check in CHECKS)
