@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from unikvm.lab import kernels, modbuild, modules, places
-from unikvm.lab.kernellog import KernelLog
+from unikvm.lab.kernellog import KernelLog, leaks
 from unikvm.lab.machine import L1, L1Config, L1Died, L1Wedged
 
 
@@ -24,13 +24,13 @@ class SharedL1:
     def __init__(self, machine: L1, half: modules.LoadedHalf,
                  tree: modules.TreeModules | None, slower_by: int = 1) -> None:
         self.machine, self.half, self.tree = machine, half, tree
-        self._slower_by = slower_by
+        self.slower_by = slower_by
         self._log = KernelLog(machine)
         self.trouble()
 
     def run(self, command, timeout=120.0, **options):
         """See L1.run."""
-        return self.machine.run(command, timeout=timeout * self._slower_by, **options)
+        return self.machine.run(command, timeout=timeout * self.slower_by, **options)
 
     def check(self, command, **options) -> str:
         """Run a command that must succeed; returns its standard output."""
@@ -117,7 +117,14 @@ class Labs:
             return False
 
     def close(self) -> None:
-        """End the machine at hand."""
-        if self._shared is not None:
-            self._shared.machine.close()
-        self._shared, self._key = None, ()
+        """End the machine at hand; a kernel that can tell must know of no leak by the modules."""
+        shared, self._shared, self._key = self._shared, None, ()
+        if shared is None:
+            return
+        try:
+            found = leaks(shared.machine) if shared.slower_by > 1 else ""
+        except (L1Died, L1Wedged, TimeoutError):
+            found = ""          # told by the test it happened in
+        finally:
+            shared.machine.close()
+        assert not found, f"leaked in a shared machine:\n{found}"

@@ -60,7 +60,7 @@ class Machine:
         self._console = console
 
     def run(self, *_args, **_options):
-        return argparse.Namespace(stdout=b"[1.0] all is well\n")
+        return argparse.Namespace(stdout=b"")
 
     def start(self, *_args, **_options):
         return self
@@ -75,3 +75,20 @@ class Machine:
 @pytest.mark.parametrize("words", LAST_WORDS)
 def test_what_counts_as_the_emulator_s(words):
     assert fuzz.fuzz(Machine(words), [], 1.0) is LAST_WORDS[words]
+
+
+FAILED = """\
+[ 650.0] fuzz-ioctl: vmalloc error: size 2760, vm_struct allocation failed, mode:0xdc0
+[ 650.1] CPU: 0 PID: 2173 Comm: fuzz-ioctl Tainted: G           O
+[ 650.2] Call Trace:
+[ 650.3]  <TASK>
+[ 650.4]  ? lockdep_hardirqs_on+0x82/0x110
+[ 650.5]  </TASK>
+[ 650.6] Mem-Info:
+""".splitlines()
+
+
+def test_an_allocation_that_was_to_fail_is_no_trouble():
+    assert fuzz.trouble(FAILED) == ""
+    assert "use-after-free" in fuzz.trouble([*FAILED, "[ 651.0] BUG: KASAN: use-after-free"])
+    assert fuzz.trouble(FAILED[1:]), "a call trace without a reason"

@@ -10,7 +10,7 @@ from pathlib import Path
 from unikvm.cli import EXIT_FAILURE, complain, labargs
 from unikvm.cli.progress import Phases
 from unikvm.lab import LabError, kernels, modules, places, terminal
-from unikvm.lab.kernellog import KernelLog, first_trouble
+from unikvm.lab.kernellog import KernelLog, first_trouble, leaks
 from unikvm.lab.machine import L1, L1Died, L1Wedged
 
 KINDS = {
@@ -25,6 +25,9 @@ PATIENCE = 300.0  # seconds
 EMULATOR_ENDED = re.compile(r"^qemu: fatal: invalid tss|tcg_handle_interrupt: assertion failed",
                             re.MULTILINE)
 SECONDS_FOR_ONE = 120
+# On a kernel that lets allocations fail, the allocator tells of some, with a call trace.
+ALLOCATION_FAILED = re.compile(r"vmalloc error: |page allocation failure: ")
+TRACE_ENDS = re.compile(r"</TASK>|Mem-Info:")
 LEAST_SECONDS = 10.0
 
 
@@ -100,10 +103,10 @@ def fuzz(machine: L1, words: list[str], limit: float) -> bool | None:
                         on_err=lambda data: terminal.write_all(2, data))
     try:
         status = job.wait(limit).status
-        found = log.trouble()
+        found = trouble(log.fresh()) or leaks(machine)
     except (L1Died, L1Wedged, TimeoutError) as error:
         complain(str(error))
-        status, found = EXIT_FAILURE, first_trouble(machine.console().splitlines())
+        status, found = EXIT_FAILURE, trouble(machine.console().splitlines())
         if not found and EMULATOR_ENDED.search(machine.console()):
             return None
     if found:
@@ -111,3 +114,14 @@ def fuzz(machine: L1, words: list[str], limit: float) -> bool | None:
     elif status:
         complain(f"the fuzzer ended with status {status}")
     return bool(found or status)
+
+
+def trouble(lines: list[str]) -> str:
+    """The first complaint in a log that is not about an allocation which was to fail."""
+    kept, expected = [], False
+    for line in lines:
+        expected = expected or bool(ALLOCATION_FAILED.search(line))
+        if not expected:
+            kept.append(line)
+        expected = expected and not TRACE_ENDS.search(line)
+    return first_trouble(kept)

@@ -15,6 +15,15 @@ TROUBLE = re.compile(
     r"bad unlock balance|invalid wait context|lock held when returning|held lock freed",
     re.IGNORECASE)
 EXCERPT_LINES = 80
+# A leak is told when two scans found it, and it is older than five seconds.
+SCAN_LEAKS = """
+mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
+leaks=/sys/kernel/debug/kmemleak
+test -e $leaks || exit 0
+for i in 1 2; do sleep 6; echo scan > $leaks; done
+cat $leaks
+"""
+SCAN_LIMIT = 600.0              # seconds; with every checker on, one takes a minute at times
 
 
 class KernelLog:
@@ -45,3 +54,10 @@ def first_trouble(lines: list[str], excerpt: int = EXCERPT_LINES) -> str:
         if TROUBLE.search(line):
             return "\n".join(lines[max(0, index - 2):index + excerpt])
     return ""
+
+
+def leaks(machine: L1) -> str:
+    """What the modules allocated and lost, where the kernel can tell; empty when nothing."""
+    text = machine.run(SCAN_LEAKS, timeout=SCAN_LIMIT).stdout.decode(errors="replace")
+    found = re.split(r"^(?=unreferenced object)", text, flags=re.MULTILINE)
+    return "".join(each for each in found if "[kvm" in each)
