@@ -167,8 +167,9 @@ struct emulator {
 
 /*
  * Forget answers of an earlier instruction; the caller has then to fill insn
- * and the state, and may set exit_gpa and exit_write. emul_run() may be called again after EMUL_IO_NEEDED with the
- * state filled anew, once emul_mmio_answer() was called or pio.answered set.
+ * and the state, and may set exit_gpa and exit_write. emul_run() may be called
+ * again after EMUL_IO_NEEDED with the state filled anew, once
+ * emul_mmio_answer() was called or pio.answered set.
  */
 void emul_begin(struct emulator *e);
 enum emul_result emul_run(struct emulator *e);

@@ -136,8 +136,9 @@ u32 event_encode(u8 type, u8 vector, bool has_error, bool protmode)
 
 /*
  * #UD may be the other vendor's hypercall. #AC and #DB can be raised by
- * microcode without end while they are being delivered; #MC belongs to the host. SMI, INIT and the shutdown must not
- * reach the machine. All of SVM faults: there are no nested guests.
+ * microcode without end while they are being delivered; #MC belongs to the
+ * host. SMI, INIT and the shutdown must not reach the machine. All of SVM
+ * faults: there are no nested guests.
  */
 static const u8 always[] = {
 	INTERCEPT_CR0_SEL_WRITE, INTERCEPT_CR4_READ, INTERCEPT_CR4_WRITE,
