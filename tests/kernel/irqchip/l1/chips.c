@@ -258,7 +258,7 @@ static uint32_t nmis_of(struct vcpu *v)
 {
 	struct kvm_vcpu_events ev;
 
-	must_ioctl(v->fd, KVM_GET_VCPU_EVENTS, &ev, "EVENTS");
+	CALL(v->fd, KVM_GET_VCPU_EVENTS, &ev);
 	return ev.nmi.pending;
 }
 
@@ -267,7 +267,7 @@ static bool waits(struct vm *vm, int cpu, int vector)
 	struct kvm_lapic_state lapic;
 	uint32_t word;
 
-	must_ioctl(vm->cpu[cpu].fd, KVM_GET_LAPIC, &lapic, "GET_LAPIC");
+	CALL(vm->cpu[cpu].fd, KVM_GET_LAPIC, &lapic);
 	memcpy(&word, lapic.regs + 0x200 + vector / 32 * 16, 4);
 	return word >> vector % 32 & 1;
 }
@@ -284,9 +284,9 @@ void ipis_by_hypercall(void)
 	vm_eoi(vm, 0x51, EOI_LAPIC);
 	RUN(vm, LAPIC_ON);
 	for (i = 1; i < 4; i++) {
-		must_ioctl(vm->cpu[i].fd, KVM_GET_LAPIC, &lapic, "GET_LAPIC");
+		CALL(vm->cpu[i].fd, KVM_GET_LAPIC, &lapic);
 		memcpy(lapic.regs + 0xf0, &on, 4);
-		must_ioctl(vm->cpu[i].fd, KVM_SET_LAPIC, &lapic, "SET_LAPIC");
+		CALL(vm->cpu[i].fd, KVM_SET_LAPIC, &lapic);
 	}
 	/* 1 and 3, counted from 1; nobody is at 34, nor above the last. */
 	CHECK(send_ipis(vm, 1 | 1 << 2, 1 << 1, 1, 0x50) == 2);
