@@ -123,16 +123,12 @@ static void log_take(struct kvm *kvm, struct kvm_memslot *slot, u64 first,
 
 static struct kvm_memslot *logged_slot(struct kvm *kvm, u32 id)
 {
-	struct kvm_memslots *table = kvm_memslots(kvm);
-	u32 i;
+	struct kvm_memslot *slot;
 
 	if (id >= KVM_MAX_MEMSLOTS)
 		return ERR_PTR(-EINVAL);
-	for (i = 0; i < table->nr; i++)
-		if (table->by_gfn[i]->id == id &&
-		    table->by_gfn[i]->dirty_bitmap)
-			return table->by_gfn[i];
-	return ERR_PTR(-ENOENT);
+	slot = xa_load(&kvm->slots_by_id, id);
+	return slot && slot->dirty_bitmap ? slot : ERR_PTR(-ENOENT);
 }
 
 /* The uapi struct, which user space compiles too, cannot say whose pointer it is. */

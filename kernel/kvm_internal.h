@@ -10,6 +10,7 @@
 #define UNIKVM_KVM_INTERNAL_H
 
 #include <linux/fs.h>
+#include <linux/interval_tree.h>
 #include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
@@ -112,16 +113,17 @@ struct kvm_memslot {
 	u32 flags;			/* KVM_MEM_* */
 	u32 id;
 	unsigned long *dirty_bitmap;	/* npages bits, or NULL */
+	struct interval_tree_node by_gfn[2];	/* its pages, in each table */
+	struct interval_tree_node by_hva;	/* its bytes */
 };
 
 /*
- * One generation of the slot table: immutable once published in
- * kvm->memslots, replaced whole, read under kvm->srcu.
+ * The slot table: no two slots overlap. A VM has two, alike but while they
+ * change: the one in kvm->memslots is read under kvm->srcu and stays as it is.
  */
 struct kvm_memslots {
-	u64 generation;
-	u32 nr;
-	struct kvm_memslot *by_gfn[];	/* sorted by base_gfn, no overlap */
+	struct rb_root_cached by_gfn;
+	unsigned int nr;		/* which of slot->by_gfn */
 };
 
 /* ---- in-kernel device buses (iobus.c) ---- */
@@ -184,8 +186,10 @@ struct kvm {
 	struct mutex lock;		/* vCPU creation, irqchip creation */
 	struct mutex slots_lock;	/* slot and bus changes */
 	struct srcu_struct srcu;	/* readers of memslots and buses */
-	struct kvm_memslots __rcu *memslots;
+	struct kvm_memslots __rcu *memslots;	/* one of slot_tables */
+	struct kvm_memslots slot_tables[2];
 	struct xarray slots_by_id;	/* slots_lock */
+	struct rb_root_cached slots_by_hva;	/* mmu_lock */
 	struct list_head vm_list;
 	struct kvm_vm_stats stat;	/* mmu_lock */
 	pid_t creator;
@@ -323,7 +327,7 @@ static inline bool kvm_check_request(unsigned int req, struct kvm_vcpu *vcpu)
  * memslot.c: memslot_set and dirty_log_* take slots_lock themselves; callers of
  * the rest hold kvm->srcu (vCPUs do while in KVM_RUN), slots_lock or mmu_lock.
  */
-int kvm_memslots_init(struct kvm *kvm);
+void kvm_memslots_init(struct kvm *kvm);
 void kvm_memslots_destroy(struct kvm *kvm);
 int kvm_memslot_set(struct kvm *kvm,
 		    const struct kvm_userspace_memory_region *region);

@@ -2,11 +2,12 @@
 /*
  * Guest-physical memory: the slot table and copies to and from guest memory.
  *
- * The table is immutable and replaced whole. It is published under mmu_lock
- * together with the removal of the translations the change makes wrong; a
- * fault handler installs a translation only if the table it used is still the
- * current one. So there is no moment at which a translation exists that the
- * current table does not explain, and the mmu notifier always finds it.
+ * A change is made in the table that is not current, which then becomes it.
+ * It is published under mmu_lock together with the removal of the translations
+ * the change makes wrong; a fault handler installs a translation only if the
+ * table it used is still the current one (it is not so again while the handler
+ * holds kvm->srcu). So there is no moment at which a translation exists that
+ * the current table does not explain, and the mmu notifier always finds it.
  */
 #include <linux/export.h>
 #include <linux/highmem.h>
@@ -30,26 +31,13 @@ struct kvm_memslots *kvm_memslots(struct kvm *kvm)
 }
 EXPORT_SYMBOL_GPL(kvm_memslots);
 
-/* Empty, with room for nr slots. */
-static struct kvm_memslots *table_alloc(u32 nr)
+void kvm_memslots_init(struct kvm *kvm)
 {
-	struct kvm_memslots *table;
-
-	table = kvmalloc(struct_size(table, by_gfn, nr), GFP_KERNEL_ACCOUNT);
-	if (table)
-		*table = (struct kvm_memslots) {};
-	return table;
-}
-
-int kvm_memslots_init(struct kvm *kvm)
-{
-	struct kvm_memslots *table = table_alloc(0);
-
-	if (!table)
-		return -ENOMEM;
-	rcu_assign_pointer(kvm->memslots, table);
 	xa_init(&kvm->slots_by_id);
-	return 0;
+	kvm->slots_by_hva = RB_ROOT_CACHED;
+	kvm->slot_tables[0] = (struct kvm_memslots) { RB_ROOT_CACHED, 0 };
+	kvm->slot_tables[1] = (struct kvm_memslots) { RB_ROOT_CACHED, 1 };
+	rcu_assign_pointer(kvm->memslots, &kvm->slot_tables[0]);
 }
 
 static void slot_free(struct kvm_memslot *slot)
@@ -62,44 +50,37 @@ static void slot_free(struct kvm_memslot *slot)
 
 void kvm_memslots_destroy(struct kvm *kvm)
 {
-	struct kvm_memslots *table =
-		rcu_dereference_protected(kvm->memslots, 1);
-	u32 i;
+	struct kvm_memslot *slot;
+	unsigned long id;
 
-	if (!table)
-		return;
-	rcu_assign_pointer(kvm->memslots, NULL);
-	for (i = 0; i < table->nr; i++)
-		slot_free(table->by_gfn[i]);
-	kvfree(table);
+	xa_for_each(&kvm->slots_by_id, id, slot)
+		slot_free(slot);
 	xa_destroy(&kvm->slots_by_id);
 }
 
-/* Number of slots that begin at or below gfn. */
-static u32 table_upper(const struct kvm_memslots *table, gfn_t gfn)
+static struct kvm_memslot *slot_of(const struct kvm_memslots *table,
+				   struct interval_tree_node *node)
 {
-	u32 lo = 0, hi = table->nr;
-
-	while (lo < hi) {
-		u32 mid = lo + (hi - lo) / 2;
-
-		if (table->by_gfn[mid]->base_gfn <= gfn)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return container_of(node, struct kvm_memslot, by_gfn[table->nr]);
 }
 
+/* The plain way down: interval_tree_iter_first() asks more than is needed. */
 struct kvm_memslot *kvm_memslot_in(const struct kvm_memslots *table, gfn_t gfn)
 {
-	u32 n = table_upper(table, gfn);
-	struct kvm_memslot *slot;
+	struct rb_node *rb = table->by_gfn.rb_root.rb_node;
 
-	if (!n)
-		return NULL;
-	slot = table->by_gfn[n - 1];
-	return gfn - slot->base_gfn < slot->npages ? slot : NULL;
+	while (rb) {
+		struct interval_tree_node *node =
+			rb_entry(rb, struct interval_tree_node, rb);
+
+		if (gfn < node->start)
+			rb = rb->rb_left;
+		else if (gfn > node->last)
+			rb = rb->rb_right;
+		else
+			return slot_of(table, node);
+	}
+	return NULL;
 }
 
 struct kvm_memslot *kvm_memslot_find(struct kvm *kvm, gfn_t gfn)
@@ -108,51 +89,26 @@ struct kvm_memslot *kvm_memslot_find(struct kvm *kvm, gfn_t gfn)
 }
 EXPORT_SYMBOL_GPL(kvm_memslot_find);
 
-static bool overlaps(const struct kvm_memslots *table,
+static bool overlaps(struct kvm_memslots *table,
 		     const struct kvm_memslot *except, gfn_t start, u64 npages)
 {
-	u32 n = table_upper(table, start + npages - 1);
+	gfn_t last = start + npages - 1;
+	struct interval_tree_node *node =
+		interval_tree_iter_first(&table->by_gfn, start, last);
 
-	/* Slots do not overlap each other, so the last two can decide. */
-	while (n--) {
-		const struct kvm_memslot *slot = table->by_gfn[n];
-
-		if (slot == except)
-			continue;
-		return slot->base_gfn + slot->npages > start;
-	}
-	return false;
+	if (node && slot_of(table, node) == except)
+		node = interval_tree_iter_next(node, start, last);
+	return node;
 }
 
-/* A copy of the table without old (if any) and with new (if any). */
-static struct kvm_memslots *table_replace(const struct kvm_memslots *table,
-					  const struct kvm_memslot *old,
-					  struct kvm_memslot *new)
+/* Put new (if any) where old (if any) was. */
+static void table_replace(struct kvm_memslots *table, struct kvm_memslot *old,
+			  struct kvm_memslot *new)
 {
-	struct kvm_memslots *copy = table_alloc(table->nr + 1);
-	struct kvm_memslot **at;
-	u32 n;
-
-	if (!copy)
-		return NULL;
-	copy->generation = table->generation + 1;
-	copy->nr = table->nr;
-	/* Moved as blocks: a VM may have 32764 slots, set one by one. */
-	memcpy(copy->by_gfn, table->by_gfn, copy->nr * sizeof(*at));
-	if (old) {
-		n = table_upper(copy, old->base_gfn);
-		at = copy->by_gfn + n - 1;
-		memmove(at, at + 1, (copy->nr - n) * sizeof(*at));
-		copy->nr--;
-	}
-	if (new) {
-		n = table_upper(copy, new->base_gfn);
-		at = copy->by_gfn + n;
-		memmove(at + 1, at, (copy->nr - n) * sizeof(*at));
-		*at = new;
-		copy->nr++;
-	}
-	return copy;
+	if (old)
+		interval_tree_remove(&old->by_gfn[table->nr], &table->by_gfn);
+	if (new)
+		interval_tree_insert(&new->by_gfn[table->nr], &table->by_gfn);
 }
 
 /*
@@ -162,20 +118,23 @@ static struct kvm_memslots *table_replace(const struct kvm_memslots *table,
 static int publish(struct kvm *kvm, struct kvm_memslot *old,
 		   struct kvm_memslot *new, bool zap)
 {
-	struct kvm_memslots *before = kvm_memslots(kvm), *after;
+	struct kvm_memslots *before = kvm_memslots(kvm);
+	struct kvm_memslots *after = &kvm->slot_tables[!before->nr];
 	u32 id = new ? new->id : old->id;
 	int ret = new ? xa_reserve(&kvm->slots_by_id, id, GFP_KERNEL_ACCOUNT) :
 			0;
 
 	if (ret)
 		return ret;
-	after = table_replace(before, old, new);
-	if (!after)
-		return -ENOMEM;
 	/* Room was reserved: cannot fail. */
 	xa_store(&kvm->slots_by_id, id, new, GFP_KERNEL_ACCOUNT);
+	table_replace(after, old, new);
 	write_lock(&kvm->mmu_lock);
 	rcu_assign_pointer(kvm->memslots, after);
+	if (old)
+		interval_tree_remove(&old->by_hva, &kvm->slots_by_hva);
+	if (new)
+		interval_tree_insert(&new->by_hva, &kvm->slots_by_hva);
 	if (zap && kvm_arch_mmu_unmap(kvm, old->base_gfn,
 				      old->base_gfn + old->npages))
 		kvm_arch_mmu_flush(kvm);
@@ -186,7 +145,7 @@ static int publish(struct kvm *kvm, struct kvm_memslot *old,
 		kvm_dirty_log_protect_new(kvm, old, new);
 	/* Readers of the old table, among them writers of its dirty bitmap. */
 	synchronize_srcu_expedited(&kvm->srcu);
-	kvfree(before);
+	table_replace(before, old, new);
 	return 0;
 }
 
@@ -240,6 +199,11 @@ slot_alloc(const struct kvm_userspace_memory_region *r)
 	slot->base_gfn = r->guest_phys_addr >> PAGE_SHIFT;
 	slot->npages = r->memory_size >> PAGE_SHIFT;
 	slot->userspace_addr = r->userspace_addr;
+	slot->by_hva.start = r->userspace_addr;
+	slot->by_hva.last = r->userspace_addr + r->memory_size - 1;
+	slot->by_gfn[0].start = slot->by_gfn[1].start = slot->base_gfn;
+	slot->by_gfn[0].last = slot->by_gfn[1].last =
+		slot->base_gfn + slot->npages - 1;
 	return slot;
 }
 

@@ -21,23 +21,22 @@ static struct kvm *to_kvm(struct mmu_notifier *mn)
 
 /*
  * Call fn for the guest pages of [start, end), in every slot that shows it.
- * mmu_lock is held, so the table is the one that explains all translations.
+ * mmu_lock is held, so the slots are those that explain all translations.
  */
 static bool for_each_gfn_range(struct kvm *kvm, unsigned long start,
 			       unsigned long end, range_fn fn)
 {
-	struct kvm_memslots *table = kvm_memslots(kvm);
+	struct interval_tree_node *node;
 	bool ret = false;
-	u32 i;
 
-	for (i = 0; i < table->nr; i++) {
-		struct kvm_memslot *slot = table->by_gfn[i];
+	for (node = interval_tree_iter_first(&kvm->slots_by_hva, start, end - 1);
+	     node; node = interval_tree_iter_next(node, start, end - 1)) {
+		struct kvm_memslot *slot = container_of(node,
+						struct kvm_memslot, by_hva);
 		unsigned long hva = slot->userspace_addr;
 		unsigned long from = max(start, hva);
-		unsigned long to = min(end, hva + (slot->npages << PAGE_SHIFT));
+		unsigned long to = min(end, node->last + 1);
 
-		if (from >= to)
-			continue;
 		ret |= fn(kvm,
 			  slot->base_gfn + ((from - hva) >> PAGE_SHIFT),
 			  slot->base_gfn + (PAGE_ALIGN(to - hva) >> PAGE_SHIFT));

@@ -43,9 +43,7 @@ static struct kvm *kvm_alloc(unsigned long type)
 		goto out_mm;
 	if (init_srcu_struct(&kvm->irq_srcu))
 		goto out_srcu;
-	ret = kvm_memslots_init(kvm);
-	if (ret)
-		goto out_irq_srcu;
+	kvm_memslots_init(kvm);
 	ret = kvm_io_buses_init(kvm);
 	if (ret)
 		goto out_memslots;
@@ -74,7 +72,6 @@ out_buses:
 	kvm_io_buses_destroy(kvm);
 out_memslots:
 	kvm_memslots_destroy(kvm);
-out_irq_srcu:
 	cleanup_srcu_struct(&kvm->irq_srcu);
 out_srcu:
 	cleanup_srcu_struct(&kvm->srcu);

@@ -760,6 +760,46 @@ static void slots(void)
 	guest_free(g);
 }
 
+static void check_pass_at(struct guest *g, uint64_t base)
+{
+	int i;
+
+	for (i = 0; i < g->ncpus; i++)
+		g->cpu[i].control->base = base;
+	one_pass(g, CHECK, g->npages);
+}
+
+/* Pages shown in two slots, among many: what the host drops goes from both. */
+static void mirrors(void)
+{
+	const size_t pages = 256, others = 500, bytes = pages * PAGE;
+	const uint64_t mirror = DATA_GPA + 4 * HUGE, far = DATA_GPA + 8 * HUGE;
+	uint8_t *data = map_data(bytes), *other = map_data(others * PAGE);
+	struct guest *g = guest_on(data, pages);
+	size_t i;
+
+	for (i = 0; i < others; i++)
+		check(!guest_slot(g, 10 + i, 0, far + 2 * i * PAGE, PAGE,
+				  other + i * 7 % others * PAGE));
+	check(guest_slot(g, 2, 0, far - PAGE, 2 * PAGE, data) == EEXIST);
+	check(!guest_slot(g, 2, 0, mirror, bytes, data));
+	check_pass_at(g, DATA_GPA);
+	check_pass_at(g, mirror);
+	for (i = 0; i < 2; i++) {
+		check(!madvise(data + i * bytes / 2, bytes / 2, MADV_DONTNEED));
+		memset(&g->expected[i * pages / 2], 0,
+		       pages / 2 * sizeof(uint64_t));
+		check_pass_at(g, i ? DATA_GPA : mirror);
+		check_pass_at(g, i ? mirror : DATA_GPA);
+	}
+	for (i = 0; i < others; i++)
+		check(!guest_slot(g, 10 + i * 7 % others, 0, 0, 0, NULL));
+	check_pass_at(g, mirror);
+	check(guest_slot(g, 2, 0, DATA_GPA, bytes, data) == EEXIST);
+	check(!g->cpu[0].mmio_reads);
+	guest_free(g);
+}
+
 /* Slots come, go and move while the guest runs on another one. */
 static void slot_stress(void)
 {
@@ -899,7 +939,8 @@ static const struct {
 	{ "userfault", userfault }, { "rofile", rofile },
 	{ "sharedfile", shared_file }, { "dirtylog", dirty_log },
 	{ "huge", huge_faults }, { "slots", slots },
-	{ "slotstress", slot_stress }, { "errnos", errnos },
+	{ "slotstress", slot_stress }, { "mirrors", mirrors },
+	{ "errnos", errnos },
 	{ "translate", translate },
 };
 

@@ -13,10 +13,11 @@ from lib import programs
 
 pytestmark = pytest.mark.module
 
-SCENARIOS = ["plain", "errnos", "translate", "slots", "slotstress", "dirtylog", "swap", "ksm",
-             "migrate", "huge", "thp", "dontneed", "fork", "hugetlb", "userfault", "rofile",
+SCENARIOS = ["plain", "errnos", "translate", "slots", "slotstress", "mirrors", "dirtylog", "swap",
+             "ksm", "migrate", "huge", "thp", "dontneed", "fork", "hugetlb", "userfault", "rofile",
              "sharedfile"]
-TWO_CPUS = ["plain", "slots", "dontneed", "fork", "swap", "thp", "slotstress", "dirtylog"]
+TWO_CPUS = ["plain", "slots", "mirrors", "dontneed", "fork", "swap", "thp", "slotstress",
+            "dirtylog"]
 PARAMETERS = "/sys/module/kvm/parameters"
 BREAK_NPT_FLUSH = 1
 
