@@ -218,6 +218,7 @@ struct x86_vm {
 	struct apic_map __rcu *apic_map;	/* irqchip/lapic_map.c */
 	struct mutex apic_map_lock;
 	u32 apic_map_builds;		/* apic_map_lock */
+	unsigned long apic_map_period;	/* RCU's, at the last 256th of them */
 	struct kvm_io_device lapic_dev;	/* every vCPU's LAPIC page */
 
 	u64 disabled_quirks;

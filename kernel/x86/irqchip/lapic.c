@@ -459,7 +459,7 @@ int x86_lapic_create(struct x86_vcpu *v)
 	apic->logic.x2apic_id = v->vcpu.vcpu_id;
 	lapic_timer_init(apic);
 	v->lapic = apic;
-	x86_lapic_reset(v, false);
+	/* Still off: the vCPU's reset, which follows, turns it on. */
 	ret = apic_map_add(v);
 	if (ret) {
 		v->lapic = NULL;

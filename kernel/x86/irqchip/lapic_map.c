@@ -181,10 +181,12 @@ void apic_map_rebuild(struct x86_vm *vm)
 		map_degrade(old, NULL);
 	/*
 	 * A guest may rewrite its LDR in a loop: bound the maps that wait for
-	 * their grace period.
+	 * their grace period. As a rule the one of 256 maps ago is over.
 	 */
-	if (++vm->apic_map_builds % 256 == 0)
-		synchronize_rcu();
+	if (++vm->apic_map_builds % 256 == 0) {
+		cond_synchronize_rcu(vm->apic_map_period);
+		vm->apic_map_period = get_state_synchronize_rcu();
+	}
 out:
 	mutex_unlock(&vm->apic_map_lock);
 }
