@@ -15,9 +15,6 @@ from unikvm.lab.conformance import Outcome, Row
 from unikvm.lab.machine import L1, L1Config, qemu_binary
 from unikvm.lab.selftests import Program
 
-# kvm_clock_test wants a host that keeps time by its TSC; the emulated one would not.
-KERNEL_ARGUMENTS = ("tsc=reliable", "clocksource=tsc")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which programs, which half, where the reports go."""
@@ -94,7 +91,8 @@ def main(args: argparse.Namespace) -> int:
     suite = selftests.suite(phases.note)
     both = argparse.Namespace(**{**vars(args), "half": args.half or "tree"})
     kernel, tree = labargs.l1_parts(both, phases)
-    config = replace(labargs.l1_config(args, kernel), kernel_args=KERNEL_ARGUMENTS)
+    # kvm_clock_test wants it.
+    config = replace(labargs.l1_config(args, kernel), kernel_args=labargs.TSC_TIME)
     memory = stock_memory(config, kernel, suite)
     session = Session(config, tree, labargs.module_parameters(args), phases)
     try:

@@ -11,6 +11,10 @@ from unikvm.lab import kernels, modbuild, modules, places
 from unikvm.lab.machine import L1, Disk, L1Config
 
 
+# Kernel arguments of an L1 that keeps time by its TSC; the emulated one it would distrust.
+TSC_TIME = ("tsc=reliable", "clocksource=tsc")
+
+
 def add_lab_arguments(parser: argparse.ArgumentParser) -> None:
     """--half and --lab-*."""
     parser.add_argument("--half", choices=modules.HALVES,
