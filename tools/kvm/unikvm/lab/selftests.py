@@ -71,7 +71,7 @@ PROGRAMS = (
     Program("cpuid_test", "A", short=True),
     Program("cr4_cpuid_sync_test", "A", short=True),
     Program("get_msr_index_features", "A", short=True),
-    Program("hardware_disable_test", "A", seconds=300),
+    Program("hardware_disable_test", "A", seconds=600),
     Program("kvm_create_max_vcpus", "A", seconds=120),
     Program("max_guest_memory_test", "A", ("-m", "2", "-s", "1"), 300),
     Program("max_vcpuid_cap_test", "A", short=True),
