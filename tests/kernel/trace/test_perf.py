@@ -37,6 +37,29 @@ def test_perf_kvm_stat_shows_exits_by_reason(l1_tree, traceguest):
     assert re.search(rf"^ +0xd0000004:R +{GUESTS} ", mmio, re.MULTILINE), mmio
 
 
+# perf reads all of /lib/modules first, which takes a minute in a machine over the host's
+# file system: it gets an empty one.
+LIVE = """
+cd /tmp; {guest} 1000000 </dev/null & guest=$!
+unshare -m sh -c 'mount -t tmpfs none /lib/modules/$(uname -r) &&
+    exec timeout -k 5 -s INT 15 perf kvm stat live -d 2' </dev/null 2>&1
+kill $guest; wait $guest
+true
+"""
+
+
+def test_perf_kvm_stat_live(l1_tree, traceguest):
+    """A table every two seconds, while a guest runs."""
+    out = l1_tree.check(LIVE.format(guest=traceguest), timeout=120)
+    tables = [exits_by_reason(text) for text in out.split("Analyze events for all VMs")[1:]]
+    busy = [table for table in tables if table]
+    assert len(busy) >= 2, out
+    for table in busy:
+        assert table.keys() >= {"cpuid", "msr", "io", "npf", "hlt"}, table
+        # The table may begin and end anywhere in the guest's round.
+        assert abs(table["msr"] - 3 * table["cpuid"]) <= 3, table
+
+
 def test_trace_cmd_with_its_kvm_plugin(l1_tree, traceguest):
     out = l1_tree.check(f"""
         cd /tmp && trace-cmd record -q -e kvm -o /tmp/kvm.dat {traceguest} </dev/null >&2
