@@ -155,7 +155,7 @@ def test_suspend_and_wake(machine):
         stop_guests
         dmesg | grep -c "ACPI: PM: Waking up from system sleep state S3"
         fine
-        """, words="no_console_suspend")
+        """, words="no_console_suspend loglevel=2")
     assert "[deep]" in out and "woken 2\n2\nkernel fine" in out, out
 
 
