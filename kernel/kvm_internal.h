@@ -416,6 +416,7 @@ void kvm_irq_ack_unregister(struct kvm *kvm, struct kvm_irq_ack_notifier *kian);
 
 int kvm_arch_hardware_enable(void);	/* on each CPU, irqs off or pinned */
 void kvm_arch_hardware_disable(void);
+void kvm_arch_resume(void);	/* from sleep, on the boot CPU, irqs off */
 
 long kvm_arch_dev_ioctl(struct file *filp, unsigned int cmd, unsigned long arg);
 int kvm_arch_check_extension(struct kvm *kvm, long cap);

@@ -133,6 +133,7 @@ static void kvm_resume(COMPAT_SYSCORE_ARG)
 {
 	if (usage_count)
 		WARN_ON_ONCE(hardware_enable_local());
+	kvm_arch_resume();
 }
 
 static struct syscore_ops kvm_syscore_ops = {

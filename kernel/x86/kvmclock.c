@@ -144,6 +144,29 @@ void x86_time_vm_destroy(struct x86_vm *vm)
 	mutex_unlock(&clock_vms_lock);
 }
 
+/*
+ * The host's TSC may have started anew in its sleep (S3). A guest's must not go
+ * back: what is reckoned from the host's moves on. One CPU, no task runs.
+ */
+void kvm_arch_resume(void)
+{
+	u64 newest = 0, now = rdtsc();
+	struct kvm_vcpu *vcpu;
+	struct x86_vm *vm;
+	unsigned long i;
+
+	list_for_each_entry(vm, &clock_vms, clock_list)
+		kvm_for_each_vcpu(i, vcpu, &vm->kvm)
+			newest = max(newest, to_x86(vcpu)->last_host_tsc);
+	if (newest <= now)
+		return;
+	list_for_each_entry(vm, &clock_vms, clock_list) {
+		vm->cur_tsc_offset += newest - now;
+		kvm_for_each_vcpu(i, vcpu, &vm->kvm)
+			x86_host_tsc_back(to_x86(vcpu), newest - now);
+	}
+}
+
 struct vm_clock {
 	bool master;
 	s64 offset;

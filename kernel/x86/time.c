@@ -115,6 +115,13 @@ static void compensate_unstable(struct x86_vcpu *v)
 		set_offset(v, v->tsc_offset + v->last_host_tsc - now);
 }
 
+/* The host's TSC is `ticks` less than it would be; the vCPU does not run. */
+void x86_host_tsc_back(struct x86_vcpu *v, u64 ticks)
+{
+	v->last_host_tsc = 0;
+	set_offset(v, v->tsc_offset + ticks);
+}
+
 void x86_time_vcpu_load(struct x86_vcpu *v, int cpu)
 {
 	struct x86_vm *vm = to_x86_vm(v->vcpu.kvm);
@@ -133,7 +140,6 @@ void x86_time_vcpu_load(struct x86_vcpu *v, int cpu)
 void x86_time_vcpu_put(struct x86_vcpu *v)
 {
 	v->last_host_tsc = rdtsc();
-	v->last_guest_tsc = x86_guest_tsc(v, v->last_host_tsc);
 }
 
 /* ---- ioctls ---- */

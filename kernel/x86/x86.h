@@ -190,7 +190,6 @@ struct x86_vcpu {
 	/* TSC: guest = host + tsc_offset (no scaling here). */
 	u64 tsc_offset;
 	u32 tsc_khz;
-	u64 last_guest_tsc;
 	u64 last_host_tsc;
 	int tsc_cpu;			/* where the clock page was computed */
 	bool tpr_access_reporting;
@@ -525,6 +524,7 @@ void x86_time_vm_init(struct x86_vm *vm);
 void x86_time_vm_destroy(struct x86_vm *vm);	/* undoes _init */
 void x86_time_vcpu_init(struct x86_vcpu *v);	/* after the vendor's create */
 void x86_time_vcpu_load(struct x86_vcpu *v, int cpu);
+void x86_host_tsc_back(struct x86_vcpu *v, u64 ticks);
 void x86_time_vcpu_put(struct x86_vcpu *v);
 u64 x86_guest_tsc(struct x86_vcpu *v, u64 host_tsc);
 void x86_guest_tsc_write(struct x86_vcpu *v, u64 value, bool host);

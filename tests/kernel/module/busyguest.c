@@ -103,7 +103,7 @@ static void look_at_tsc(struct worker *w)
 	} tsc = { .head.nmsrs = 1, .entry.index = TSC };
 
 	CALL(w->fd, KVM_GET_MSRS, &tsc);
-	if (tsc.entry.data < w->tsc) {
+	if ((int64_t)(tsc.entry.data - w->tsc) < 0) {
 		fprintf(stderr, "busyguest: vCPU %d: TSC %#llx after %#llx\n",
 			w->index, (unsigned long long)tsc.entry.data,
 			(unsigned long long)w->tsc);
