@@ -10,7 +10,8 @@ from lib import programs
 
 def build(folder: Path, name: str) -> Path:
     """A program of this folder, compiled into another."""
-    return programs.build(folder / name, Path(__file__).with_name(f"{name}.c"))
+    sources = sorted(Path(__file__).parent.glob(f"{name}.[cS]"))
+    return programs.build(folder / name, *sources)
 
 
 @pytest.fixture
@@ -35,3 +36,9 @@ def build_guest():
 def pveoi(labs) -> Path:
     """Ends interrupts by the flag in memory."""
     return build(labs.scratch, "pveoi")
+
+
+@pytest.fixture
+def manycpus(labs) -> Path:
+    """Up to 254 vCPUs that interrupt one another, and find out what goes wrong."""
+    return build(labs.scratch, "manycpus")
