@@ -49,6 +49,7 @@ def test_user_space_at_random(l1_tree):
     l1_tree.reload({"kvm.paranoid": "1"})       # no VM, no reference is left
 
 
+@pytest.mark.full
 @pytest.mark.module
 @pytest.mark.timeout(600)
 def test_guests_at_random(labs):
