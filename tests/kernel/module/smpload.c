@@ -5,7 +5,6 @@
  * others read it), a clock that must not run backwards between CPUs, threads
  * that wake each other. Prints what it did; status 1 with a line when wrong.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
