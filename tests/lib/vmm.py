@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Our VMM in a shared lab machine: what `unikvm run` does there, without the boot of L1."""
 
+import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import unikvm
 from unikvm.lab import firmware, guest, initramfs, kernels
@@ -25,11 +28,15 @@ class Guest:
 
     def __init__(self, l1, scratch: Path, command: str, *, cpus: int = 1, boot: str = "firmware",
                  memory: int = 512, programs: tuple[Path, ...] = (), limit: float = 200,
-                 append: str = "") -> None:
+                 append: str = "", through: str = "",
+                 files: Mapping[str, Path] = MappingProxyType({})) -> None:
+        """through: what its standard output goes through in L1. files: more, by path there."""
         kernel = kernels.resolve(None, kernels.DEFAULT_L2)
         archive = CpioArchive()
         for program in programs:
             archive.file(f"bin/{program.name}", program.read_bytes(), 0o755)
+        for path, source in files.items():
+            archive.file(path.lstrip("/"), source.read_bytes(), 0o755)
         folder = scratch / "guests"
         folder.mkdir(exist_ok=True)
         self._initrd = folder / f"{len(list(folder.iterdir()))}.initrd"
@@ -42,8 +49,9 @@ class Guest:
             boot_limit=limit, limit=limit)
         site = Path(unikvm.__file__).resolve().parents[1]
         self._limit = limit
+        command = [sys.executable, "-m", "unikvm.lab.onhost", config.to_json()]
         self.job = l1.machine.start(
-            [sys.executable, "-m", "unikvm.lab.onhost", config.to_json()],
+            ["bash", "-c", f"{shlex.join(command)} | {through}"] if through else command,
             env={"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"})
         self.job.feed(b"")
 

@@ -42,3 +42,15 @@ def pveoi(labs) -> Path:
 def manycpus(labs) -> Path:
     """Up to 254 vCPUs that interrupt one another, and find out what goes wrong."""
     return build(labs.scratch, "manycpus")
+
+
+@pytest.fixture
+def smpload(labs) -> Path:
+    """For a guest: translations, clocks and wake-ups on all of its CPUs."""
+    return build(labs.scratch, "smpload")
+
+
+@pytest.fixture
+def clockline(labs) -> Path:
+    """Prints a guest's clocks; notes in L1 when each line came."""
+    return build(labs.scratch, "clockline")

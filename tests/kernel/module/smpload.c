@@ -20,12 +20,14 @@
 
 #define MAX_CPUS	128
 #define PAGE		4096
+#define PATIENCE	20000000	/* nanoseconds to wait for one's turn */
 
 static volatile uint64_t *page;		/* holds its generation */
 static uint64_t generation;		/* the oldest that page may hold */
 static uint64_t latest;			/* nanoseconds that some CPU has seen */
 static uint32_t turn;			/* whose turn it is to wake the next */
 static uint64_t remaps, reads, times, wakes;
+static uint64_t longest;		/* nanoseconds a sleep of PATIENCE took */
 static int cpus, stop;
 
 static void die(const char *what, uint64_t a, uint64_t b)
@@ -100,14 +102,25 @@ static void look_at_clock(void)
 	__atomic_fetch_add(&times, 1, __ATOMIC_RELAXED);
 }
 
+/* Until it is our turn, or for as long as we are patient: the timer wakes us. */
+static void sleep_on(uint32_t whose)
+{
+	struct timespec patience = { .tv_nsec = PATIENCE };
+	uint64_t began = now(), took;
+
+	syscall(SYS_futex, &turn, FUTEX_WAIT, whose, &patience);
+	took = now() - began;
+	if (took > __atomic_load_n(&longest, __ATOMIC_RELAXED))
+		__atomic_store_n(&longest, took, __ATOMIC_RELAXED);
+}
+
 /* Sleep until it is our turn, then wake the next CPU's thread. */
 static void pass_on(int me)
 {
-	struct timespec patience = { .tv_nsec = 20000000 };
 	uint32_t whose = __atomic_load_n(&turn, __ATOMIC_ACQUIRE);
 
 	if ((int)(whose % cpus) != me) {
-		syscall(SYS_futex, &turn, FUTEX_WAIT, whose, &patience);
+		sleep_on(whose);
 		return;
 	}
 	__atomic_store_n(&turn, whose + 1, __ATOMIC_RELEASE);
@@ -156,8 +169,9 @@ int main(int argc, char **argv)
 		pthread_join(threads[i], NULL);
 	if (!remaps || !times || !wakes || (cpus > 1 && !reads))
 		die("some work was never done", remaps, wakes);
-	printf("smpload ok: %d CPUs, %llu remaps, %llu reads, %llu times, %llu wakes\n",
+	printf("smpload ok: %d CPUs, %llu remaps, %llu reads, %llu times, %llu wakes, longest sleep %llu ms\n",
 	       cpus, (unsigned long long)remaps, (unsigned long long)reads,
-	       (unsigned long long)times, (unsigned long long)wakes);
+	       (unsigned long long)times, (unsigned long long)wakes,
+	       (unsigned long long)longest / 1000000);
 	return 0;
 }

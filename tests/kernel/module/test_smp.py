@@ -7,11 +7,9 @@ that differs between CPUs; the L1 around it moves and takes away what it runs on
 
 import re
 import time
-from pathlib import Path
 
 import pytest
 
-from lib import programs
 from lib.vmm import Guest
 
 pytestmark = [pytest.mark.module, pytest.mark.full, pytest.mark.timeout(900)]
@@ -44,11 +42,6 @@ while [ $SECONDS -lt $end ]; do
 done
 echo $rounds
 """
-
-
-@pytest.fixture
-def smpload(labs):
-    return programs.build(labs.scratch / "smpload", Path(__file__).with_name("smpload.c"))
 
 
 @pytest.fixture(params=["tree"])
@@ -101,9 +94,9 @@ def test_the_bench_itself_on_the_stock_half(l1, labs, smpload):
     loaded(l1, labs, smpload, 4, 24, (MOVE.format(seconds=8), UNPLUG.format(seconds=8)))
 
 
-@pytest.mark.parametrize("cpus, boot", [(16, "firmware"), (64, "firmware"), (64, "direct")])
-def test_many_vcpus(l1, labs, smpload, cpus, boot):
-    loaded(l1, labs, smpload, cpus, 10, boot=boot, memory=1024, limit=500)
+def test_sixteen_vcpus(l1, labs, smpload):
+    """More of Linux's take too long under emulation; test_manycpus.py has 64."""
+    loaded(l1, labs, smpload, 16, 10, memory=1024, limit=500)
 
 
 def test_two_guests_of_four(l1, labs, smpload):
