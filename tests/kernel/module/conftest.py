@@ -15,42 +15,28 @@ def build(folder: Path, name: str) -> Path:
 
 
 @pytest.fixture
-def smallguest(labs) -> Path:
-    """Makes VMs with everything in them, runs a little code, lets them go."""
-    return build(labs.scratch, "smallguest")
-
-
-@pytest.fixture
-def stihlt(labs) -> Path:
-    """Sleeps with an interrupt pending."""
-    return build(labs.scratch, "stihlt")
-
-
-@pytest.fixture
 def build_guest():
     """build(folder, name), for a machine that sees no folder of ours."""
     return build
 
 
-@pytest.fixture
-def pveoi(labs) -> Path:
-    """Ends interrupts by the flag in memory."""
-    return build(labs.scratch, "pveoi")
+def program(name: str):
+    """A fixture: the path, on the host and in L1, of the program of that name."""
+    @pytest.fixture(name=name)
+    def built(labs) -> Path:
+        return build(labs.scratch, name)
+    return built
 
 
-@pytest.fixture
-def manycpus(labs) -> Path:
-    """Up to 254 vCPUs that interrupt one another, and find out what goes wrong."""
-    return build(labs.scratch, "manycpus")
-
-
-@pytest.fixture
-def smpload(labs) -> Path:
-    """For a guest: translations, clocks and wake-ups on all of its CPUs."""
-    return build(labs.scratch, "smpload")
-
-
-@pytest.fixture
-def clockline(labs) -> Path:
-    """Prints a guest's clocks; notes in L1 when each line came."""
-    return build(labs.scratch, "clockline")
+# Makes VMs with everything in them, runs a little code, lets them go.
+smallguest = program("smallguest")
+# Sleeps with an interrupt pending.
+stihlt = program("stihlt")
+# Ends interrupts by the flag in memory.
+pveoi = program("pveoi")
+# Up to 254 vCPUs that interrupt one another, and find out what goes wrong.
+manycpus = program("manycpus")
+# For a guest: translations, clocks and wake-ups on all of its CPUs.
+smpload = program("smpload")
+# Prints a guest's clocks; notes in L1 when each line came.
+clockline = program("clockline")
