@@ -103,7 +103,9 @@ def fuzz(machine: L1, words: list[str], limit: float) -> bool | None:
                         on_err=lambda data: terminal.write_all(2, data))
     try:
         status = job.wait(limit).status
-        found = trouble(log.fresh()) or leaks(machine)
+        found = trouble(log.fresh()) or leaks(machine)      # which needs the modules' symbols
+        modules.unload(machine)     # refused while a VM, or a reference to one, is left
+        found = found or trouble(log.fresh())
     except (L1Died, L1Wedged, TimeoutError) as error:
         complain(str(error))
         status, found = EXIT_FAILURE, trouble(machine.console().splitlines())
