@@ -2,6 +2,7 @@
 """Tiers, shared lab machines, wedges."""
 
 import json
+import os
 import signal
 
 import pytest
@@ -38,13 +39,16 @@ class State:
         self.wedges = 0
         self.wedged_too = []
         self.full = config.getoption("--tier") == "full"
+        self.whole_files = self.full and not any("::" in word for word in config.args)
         kernel = (config.getoption("--lab-kernel") or "").replace("/", "-")
         self.done_file = tree.cache() / f"full-{tree.fingerprint()}{kernel}.json"
-        self.done = set()
-        if self.full and self.done_file.exists():
-            self.done = set(json.loads(self.done_file.read_text()))
+        self.done = already_done(self.done_file) if self.full else set()
         self.open = {}
-        self.failed = set()
+
+
+def already_done(file):
+    """The groups that full runs of this tree have passed."""
+    return set(json.loads(file.read_text())) if file.exists() else set()
 
 
 STATE = pytest.StashKey()
@@ -109,9 +113,12 @@ def finish_group(state, item):
     """In a full run, remember a group whose last test has run and none failed."""
     group = group_of(item)
     state.open[group] -= 1
-    if state.full and not state.open[group] and group not in CURRENT["failed"]:
+    if state.whole_files and not state.open[group] and group not in CURRENT["failed"]:
         state.done.add(group)
-        state.done_file.write_text(json.dumps(sorted(state.done)))
+        done = state.done | already_done(state.done_file)       # by a run beside this one
+        fresh = state.done_file.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps(sorted(done)))
+        fresh.replace(state.done_file)
 
 
 # -- wedges ----------------------------------------------------------------------

@@ -56,12 +56,12 @@ def suite(tmp_path):
     (folder / "pytest.ini").write_text(INI.format(root=ROOT))
     (folder / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
 
-    def run(tier, **files):
+    def run(tier, part="", **files):
         for name, text in files.items():
             (folder / f"{name}.py").write_text(text)
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", f"--tier={tier}",
-             str(folder)], cwd=folder, capture_output=True, text=True, check=False,
+             f"{folder}{part}"], cwd=folder, capture_output=True, text=True, check=False,
             env=dict(os.environ, UNIKVM_CACHE=str(tmp_path / "cache")))
         return done.stdout
 
@@ -86,6 +86,23 @@ def test_a_full_run_goes_on_where_it_stopped(suite):
     # Only the group that failed, now mended, runs again.
     second = suite("full", test_bad=bad.replace("0", "1"))
     assert "1 passed, 1 deselected" in second and "test_b PASSED" in second
+
+
+def test_part_of_a_file_is_not_the_file(suite):
+    two = "def test_a(): pass\ndef test_b(): pass\n"
+    assert "1 passed" in suite("full", "/test_two.py::test_a", test_two=two)
+    assert "2 passed" in suite("full", test_two=two)
+
+
+def test_a_full_run_forgets_no_other(suite):
+    """What another run writes while this one is at work stays."""
+    beside = ("import pathlib, os\ndef test_a():\n"
+              "    [state] = pathlib.Path(os.environ['UNIKVM_CACHE']).glob('full-*.json')\n"
+              "    state.write_text('[\"test_other.py\"]')\n")
+    suite("full", test_first="def test_a(): pass\n")
+    suite("full", test_beside=beside)
+    assert "1 passed, 3 deselected" in suite("full", test_other="def test_a(): pass\n",
+                                             test_last="def test_a(): pass\n")
 
 
 def test_a_wedge_fails_and_is_labelled(suite):
