@@ -102,10 +102,14 @@ static __always_inline bool is_leaf(const struct walk *w, enum paging mode,
 	return level == 1 || (entry & PTE_PS && is_large_page(w, mode, level));
 }
 
-/* A PAE page-directory-pointer entry has no rights and few free bits. */
+/*
+ * A PAE page-directory-pointer entry has no rights and few free bits. Bit 5 is
+ * no accessed bit there, but QEMU's emulation sets it: what the processor did
+ * must not make our walk fault where its own does not.
+ */
 static u64 reserved_pdpte(const struct walk_cpu *cpu)
 {
-	return mask(1, 2) | mask(5, 8) | mask(cpu->maxphyaddr, 63);
+	return mask(1, 2) | mask(6, 8) | mask(cpu->maxphyaddr, 63);
 }
 
 static u64 reserved_32(const struct walk_cpu *cpu, bool leaf, int level)

@@ -77,7 +77,7 @@ def reserved(cpu: Cpu, shift: int, entry: int, leaf: bool) -> bool:
         address_high = entry >> 13 & 0xff
         return bool(entry >> 21 & 1 or address_high >> (top - 32))
     if mode == "pae" and shift == 30:
-        return bool(entry & 0b111100110 or entry >> top)
+        return bool(entry & 0b111000110 or entry >> top)
     if entry >> 63 and not cpu.efer & EFER_NXE:
         return True
     if mode == "pae" and entry >> 52 & 0x7ff:

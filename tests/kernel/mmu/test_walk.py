@@ -175,6 +175,16 @@ def test_self_mapped_tables(logic):
     assert walk.reads == 4
 
 
+def test_accessed_bit_in_a_pdpte(logic):
+    """QEMU's emulation sets it in a PAE table's top level; the walk takes it and leaves it."""
+    top, directory, leaf = 0x2000 | P | A, 0x3000 | P | W, 0x4000 | P | W
+    for entry in (top, top & ~A):
+        memory = tables(entry, directory, leaf)
+        walk = Walker(logic, memory)
+        assert walk(Cpu(cr3=0x1000, efer=0), 0x10, WRITE).gpa == 0x4010
+        assert bytes(walk.memory[0x1000:0x1008]) == memory[0x1000:0x1008]
+
+
 def test_raced_entry_restarts(logic):
     """A compare-exchange that loses begins the walk again; one that always loses gives up."""
     walk = Walker(logic, tables(*CHAIN))
