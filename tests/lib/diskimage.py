@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from unikvm.lab import bootdisk, initramfs, kernels
+from unikvm.lab import bootdisk, guest, initramfs, kernels
 from unikvm.lab.cpio import CpioArchive
 
 SIZE = 192 << 20
@@ -72,7 +72,7 @@ def fill(root: Path, kernel: kernels.Kernel, mark: str) -> str:
     init.chmod(0o755)
     (root / "boot" / "vmlinuz").write_bytes(kernel.vmlinuz.read_bytes())
     (root / "boot" / "initrd").write_bytes(stage_one(kernel))
-    bootdisk.configure(root, "/boot/vmlinuz", "/boot/initrd", "console=ttyS0 quiet panic=-1")
+    bootdisk.configure(root, "/boot/vmlinuz", "/boot/initrd", f"{guest.CMDLINE} quiet")
     big = random.Random(mark).randbytes(BIG_FILE)
     (root / "big").write_bytes(big)
     return hashlib.sha256(big).hexdigest()

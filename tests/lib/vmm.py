@@ -44,7 +44,7 @@ class Guest:
                                  + initramfs.command_archive(command) + bytes(archive))
         config = guest.GuestConfig(
             kernel=str(kernel.vmlinuz), initrd=str(self._initrd), boot=boot,
-            cmdline=f"console=ttyS0 panic=-1 {append}".strip(), memory=memory, cpus=cpus,
+            cmdline=f"{guest.CMDLINE} {append}".strip(), memory=memory, cpus=cpus,
             firmware=str(firmware.image()) if boot == "firmware" else None,
             boot_limit=limit, limit=limit)
         site = Path(unikvm.__file__).resolve().parents[1]

@@ -94,7 +94,7 @@ def boot_guest(phases: Phases) -> guest.GuestConfig:
     kernel = kernels.resolve(None, kernels.DEFAULT_L2, phases.note)
     initrd = run.own_initrd(kernel, BOOT_COMMAND, b"")
     return guest.GuestConfig(kernel=str(kernel.vmlinuz), initrd=str(initrd), boot="direct",
-                             cmdline=f"{run.DEFAULT_CMDLINE} quiet", boot_limit=300.0)
+                             cmdline=f"{guest.CMDLINE} quiet", boot_limit=300.0)
 
 
 # ---- what is printed ----

@@ -12,7 +12,6 @@ from unikvm.cli.progress import Phases
 from unikvm.lab import LabError, firmware, guest, initramfs, kernels, places, terminal, vmm
 from unikvm.lab.machine import qemu_binary
 
-DEFAULT_CMDLINE = "console=ttyS0 panic=-1"
 LAB_BOOT_LIMIT, HOST_BOOT_LIMIT = 240.0, 120.0  # seconds to reach init
 
 
@@ -104,7 +103,7 @@ def guest_config(args: argparse.Namespace, phases: Phases) -> tuple[guest.GuestC
     kernel = kernels.resolve(args.kernel, kernels.DEFAULT_L2, phases.note)
     noise = "" if args.verbose else " quiet"
     config = replace(config, kernel=str(kernel.vmlinuz),
-                     cmdline=f"{DEFAULT_CMDLINE}{noise} {args.append}".strip())
+                     cmdline=f"{guest.CMDLINE}{noise} {args.append}".strip())
     if args.initrd:
         if not Path(args.initrd).is_file():
             raise LabError(f"initrd {args.initrd}: no such file")

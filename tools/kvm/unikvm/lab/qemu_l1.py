@@ -21,13 +21,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from unikvm.lab import LabError, bootdisk, gdbstub, initramfs
+from unikvm.lab import LabError, bootdisk, gdbstub, guest, initramfs
 
 DISK_SIZE, HALF = 8 << 20, 4 << 20
 ECHO_PORT = 7007
 STATUS = 9  # of the guest's command: anything that no failure gives by itself
 LOADER_DISK = 96 << 20
-CMDLINE = "console=ttyS0 quiet panic=-1"
 
 # Reads half a disk and copies it to the other half, sends a quarter over the net
 # to come back; what it prints is compared on this side.
@@ -167,7 +166,7 @@ class Run:
                       "-device", f"virtconsole,bus=bus{number}.0,chardev=hvc{number}"]
         if order["boot"] == "direct":
             words += ["-kernel", order["vmlinuz"], "-initrd", str(initrd),
-                      "-append", CMDLINE]
+                      "-append", f"{guest.CMDLINE} quiet"]
         else:
             words += disk(loader_disk(folder, Path(order["vmlinuz"]), initrd), "loader",
                           "bootindex=0")
@@ -244,7 +243,7 @@ def loader_disk(folder: Path, vmlinuz: Path, initrd: Path) -> Path:
     root.mkdir()
     (root / "vmlinuz").write_bytes(vmlinuz.read_bytes())
     (root / "initrd").write_bytes(initrd.read_bytes())
-    bootdisk.configure(root, "/vmlinuz", "/initrd", CMDLINE)
+    bootdisk.configure(root, "/vmlinuz", "/initrd", f"{guest.CMDLINE} quiet")
     bootdisk.make(root, image, LOADER_DISK)
     done = subprocess.run(["bash", "-c", bootdisk.install_script(image, folder / "mount")],
                           capture_output=True, text=True, check=False)
