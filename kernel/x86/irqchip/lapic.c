@@ -21,6 +21,13 @@ static void look_again(struct x86_vcpu *v)
 	kvm_make_request(X86_REQ_EVENT, &v->vcpu);
 }
 
+/* What it answers to changed: who finds it, and whose EOIs it reports. */
+static void destination_changed(struct x86_vcpu *v)
+{
+	apic_map_rebuild(to_x86_vm(v->vcpu.kvm));
+	kvm_make_request(X86_REQ_LOAD_EOI_BITMAP, &v->vcpu);
+}
+
 /* ---- delivery, from any thread ---- */
 
 static void raise_error_vector(struct lapic *apic)
@@ -172,7 +179,7 @@ static void do_actions(struct lapic *apic, u32 actions)
 	if (actions & LAPIC_DO_DIVIDE)
 		change_divider(apic);
 	if (actions & LAPIC_DO_MAP)
-		apic_map_rebuild(to_x86_vm(apic->v->vcpu.kvm));
+		destination_changed(apic->v);
 	if (actions & LAPIC_DO_ERROR)
 		raise_error_vector(apic);
 	if (actions & (LAPIC_DO_EVENT | LAPIC_DO_ERROR))
@@ -445,7 +452,7 @@ void x86_lapic_reset(struct x86_vcpu *v, bool init)
 	}
 	lapic_logic_reset(&apic->logic, init, lint0_extint);
 	v->pending_ioapic_eoi = 0;
-	apic_map_rebuild(vm);
+	destination_changed(v);
 }
 
 int x86_lapic_create(struct x86_vcpu *v)
@@ -523,7 +530,7 @@ static long set_state(struct x86_vcpu *v, struct kvm_lapic_state *state,
 	if (ret)
 		return ret;
 	restart_timer(apic);
-	apic_map_rebuild(to_x86_vm(v->vcpu.kvm));
+	destination_changed(v);
 	look_again(v);
 	return 0;
 }

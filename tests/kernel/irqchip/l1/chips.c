@@ -366,18 +366,25 @@ void split_eoi_exit(void)
 	struct kvm_irq_routing_entry routes[] = {
 		route_msi(4, 0xfee00000, 0x72),
 		route_msi(5, 0xfee00000, 0xc073),
+		route_msi(6, 0xfee02004, 0xc074),	/* logical */
 	};
 	struct kvm_irq_routing_entry pin = route_pin(6, 2, 6);
 
 	vm_eoi(vm, 0x72, EOI_LAPIC);
 	vm_eoi(vm, 0x73, EOI_LAPIC);
+	vm_eoi(vm, 0x74, EOI_LAPIC);
 	RUN(vm, LAPIC_ON);
 	CHECK(vm_route(vm, &pin, 1) == -EINVAL);
-	CHECK(vm_route(vm, routes, 2) == 0);
+	CHECK(vm_route(vm, routes, 3) == 0);
 	CHECK(vm_line(vm, 4, 1) == 1);
 	CHECK(vm_line(vm, 5, 1) == 1);
 	RUN(vm, { WAIT, COUNTS + 0x72 * 4, 1 }, { WAIT, COUNTS + 0x73 * 4, 1 });
 	CHECK(vm->neoi == 1 && vm->eoi_exits[0] == 0x73);
+	/* The guest becomes the destination of a route that is long there. */
+	RUN(vm, { WRITE32, LAPIC(0xd0), 0x02000000 });
+	CHECK(vm_line(vm, 6, 1) == 1);
+	RUN(vm, { WAIT, COUNTS + 0x74 * 4, 1 });
+	CHECK(vm->neoi == 2 && vm->eoi_exits[1] == 0x74);
 	vm_free(vm);
 }
 
