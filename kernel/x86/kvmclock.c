@@ -162,6 +162,8 @@ void kvm_arch_resume(void)
 		return;
 	list_for_each_entry(vm, &clock_vms, clock_list) {
 		vm->cur_tsc_offset += newest - now;
+		/* Its pair is of the old TSC: the vCPUs are to take a new one. */
+		vm->use_master_clock = false;
 		kvm_for_each_vcpu(i, vcpu, &vm->kvm)
 			x86_host_tsc_back(to_x86(vcpu), newest - now);
 	}

@@ -3,7 +3,8 @@
  * busyguest FILE: a guest of two vCPUs that works until something is wrong. One
  * sleeps between its rounds until the PIT's next interrupt, the other never
  * does. Each sees that its TSC never goes back, and the host that no round is
- * missing, and what KVM_GET_MSRS says of the TSC. FILE always holds how many rounds each has done.
+ * missing, and that what KVM_GET_MSRS says of the TSC and KVM_GET_CLOCK of the
+ * time does not go back. FILE always holds how many rounds each has done.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -79,11 +80,11 @@ struct worker {
 	int index, fd;
 	struct kvm_run *run;
 	uint32_t rounds;
-	uint64_t tsc;
+	uint64_t tsc, clock;
 };
 
 static struct worker workers[2];
-static int progress;
+static int vm, progress;
 
 static void tell(void)
 {
@@ -112,6 +113,20 @@ static void look_at_tsc(struct worker *w)
 	w->tsc = tsc.entry.data;
 }
 
+static void look_at_clock(struct worker *w)
+{
+	struct kvm_clock_data data;
+
+	CALL(vm, KVM_GET_CLOCK, &data);
+	if (data.clock < w->clock) {
+		fprintf(stderr, "busyguest: vCPU %d: clock %llu after %llu\n",
+			w->index, (unsigned long long)data.clock,
+			(unsigned long long)w->clock);
+		exit(1);
+	}
+	w->clock = data.clock;
+}
+
 static void round_done(struct worker *w)
 {
 	uint32_t said;
@@ -126,6 +141,7 @@ static void round_done(struct worker *w)
 	}
 	w->rounds = said;
 	look_at_tsc(w);
+	look_at_clock(w);
 	if (w->index == 0 || said % 16 == 0)
 		tell();
 }
@@ -143,7 +159,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static void start(struct worker *w, int kvm, int vm)
+static void start(struct worker *w, int kvm)
 {
 	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	struct kvm_regs regs;
@@ -160,7 +176,7 @@ static void start(struct worker *w, int kvm, int vm)
 int main(int argc, char **argv)
 {
 	struct kvm_pit_config pit = { 0 };
-	int kvm = l1_open_kvm(), vm, i;
+	int kvm = l1_open_kvm(), i;
 	char *ram = l1_memory(RAM_SIZE);
 
 	progress = argc == 2 ? open(argv[1], O_CREAT | O_WRONLY, 0644) : -1;
@@ -173,7 +189,7 @@ int main(int argc, char **argv)
 	CALL(vm, KVM_CREATE_PIT2, &pit);
 	for (i = 0; i < 2; i++) {
 		workers[i].index = i;
-		start(&workers[i], kvm, vm);
+		start(&workers[i], kvm);
 	}
 	for (i = 0; i < 2; i++)
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
