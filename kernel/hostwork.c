@@ -42,10 +42,13 @@ bool hostwork_pending(void)
 	return __xfer_to_guest_mode_work_pending();
 }
 
+bool hostwork_due(void)
+{
+	return __xfer_to_guest_mode_work_pending();
+}
+
 int hostwork_handle(void *work)
 {
-	if (!__xfer_to_guest_mode_work_pending())
-		return 0;
 	return handle_work(work);
 }
 

@@ -10,6 +10,7 @@ void *hostwork_alloc(void *run);
 void hostwork_free(void *work);
 /* With irqs off: must hostwork_handle() run before the entry? */
 bool hostwork_pending(void);
+bool hostwork_due(void);	/* the same question, at any time */
 /* 0, or -EINTR after filling run for KVM_EXIT_INTR */
 int hostwork_handle(void *work);
 

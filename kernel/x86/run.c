@@ -505,8 +505,7 @@ static int run_loop(struct x86_vcpu *v)
 			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 			return 0;
 		}
-		if (signal_pending(current) || need_resched() ||
-		    test_thread_flag(TIF_NOTIFY_RESUME)) {
+		if (hostwork_due()) {
 			srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 			ret = hostwork_handle(v->hostwork);
 			vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
