@@ -72,7 +72,6 @@ static int host_limits_init(void)
 int x86_cpuid_module_init(void)
 {
 	struct cpuid_env env;
-	u32 r[4];
 
 	if (boot_cpu_has(X86_FEATURE_OSXSAVE)) {
 		x86_host.xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
@@ -82,13 +81,9 @@ int x86_cpuid_module_init(void)
 	env = host_env();
 	x86_host.xsave_size = cpuid_xsave_size(&env, x86_host.guest_xcr0,
 					       false);
-	rdmsrl(MSR_EFER, x86_host.efer);
-	x86_host.has_xsaves = boot_cpu_has(X86_FEATURE_XSAVES);
+	if (boot_cpu_has(X86_FEATURE_XSAVES))
+		rdmsrl(MSR_IA32_XSS, x86_host.xss);
 	x86_host.tsc_khz = tsc_khz;
-	if (cpuid_eax(0x80000000) >= 0x8000000a) {
-		read_host(NULL, 0x8000000a, 0, r);
-		x86_host.has_nrips = r[CPUID_REG_EDX] & BIT(3);
-	}
 	return host_limits_init();
 }
 

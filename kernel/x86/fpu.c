@@ -78,6 +78,9 @@ void x86_xcr0_enter(struct x86_vcpu *v)
 	v->xcr0_switched = v->cr4 & CR4_OSXSAVE;
 	if (v->xcr0_switched && v->xcr0 != v->host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, v->xcr0);
+	/* XSAVES does not exit: the host's own components are not its. */
+	if (v->xcr0_switched && x86_host.xss)
+		wrmsrl(MSR_IA32_XSS, 0);
 }
 
 /*
@@ -96,6 +99,8 @@ void x86_xcr0_exit(struct x86_vcpu *v)
 	u64 value;
 
 	if (v->xcr0_switched) {
+		if (x86_host.xss)
+			wrmsrl(MSR_IA32_XSS, x86_host.xss);
 		value = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 		if (value != v->host_xcr0)
 			xsetbv(XCR_XFEATURE_ENABLED_MASK, v->host_xcr0);

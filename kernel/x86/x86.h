@@ -357,12 +357,11 @@ void x86_vendor_exit(void);
 struct x86_host {
 	u64 xcr0;		/* what the host enabled */
 	u64 guest_xcr0;		/* what a guest may enable */
-	u64 efer;
+	u64 xss;		/* the host's; a guest's is always 0 */
 	u64 cr4_reserved;	/* not even with every CPUID bit set */
 	u64 efer_reserved;
 	u32 xsave_size;		/* standard format, of guest_xcr0 */
 	u8 maxphyaddr;
-	bool has_nrips, has_xsaves;
 	u32 tsc_khz;
 };
 extern struct x86_host x86_host;

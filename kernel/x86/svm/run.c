@@ -3,6 +3,7 @@
 #include <linux/smp.h>
 
 #include <asm/cpufeature.h>
+#include <asm/debugreg.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor-flags.h>
@@ -16,6 +17,20 @@
 
 /* ---- on which CPU ---- */
 
+/*
+ * Without LBR virtualization the guest would run under it: a bus lock of its
+ * user's, or a branch that a debugger of the VMM waits for, would trap there.
+ */
+static u64 host_debugctl(void)
+{
+	u64 value = 0;
+
+	if (boot_cpu_has(X86_FEATURE_BUS_LOCK_DETECT) ||
+	    test_thread_flag(TIF_BLOCKSTEP))
+		rdmsrl(MSR_IA32_DEBUGCTLMSR, value);
+	return value;
+}
+
 void svm_vcpu_load(struct x86_vcpu *v, int cpu)
 {
 	struct svm_vcpu *svm = to_svm(v);
@@ -26,6 +41,7 @@ void svm_vcpu_load(struct x86_vcpu *v, int cpu)
 		svm->vmcb->control.clean = 0;
 		svm->asid.generation = 0;
 	}
+	sc->debugctl = host_debugctl();
 	if (sc->last_vmcb != svm->vmcb) {
 		sc->last_vmcb = svm->vmcb;
 		indirect_branch_prediction_barrier();
@@ -260,11 +276,18 @@ void svm_run(struct x86_vcpu *v)
 		paranoid_check(svm);
 	x86_lapic_await_deadline(v);
 	spec_ctrl_switch(v, true);
+	if (unlikely(sc->debugctl))
+		wrmsrl(MSR_IA32_DEBUGCTLMSR, 0);
 	/* An NMI that ended the guest comes at the STGI inside. */
 	WRITE_ONCE(v->vcpu.sampled, true);
 	enter(svm, sc->host_vmcb_pa);
 	WRITE_ONCE(v->vcpu.sampled, false);
 	spec_ctrl_switch(v, false);
+	if (unlikely(sc->debugctl))
+		wrmsrl(MSR_IA32_DEBUGCTLMSR, sc->debugctl);
+	/* The processor keeps it, and the causes of a #DB only add up there. */
+	if (unlikely(svm->vmcb->save.dr6 != DR6_ONES))
+		set_debugreg(DR6_ONES, 6);
 	c->clean = c->exit_code == SVM_EXIT_INVALID ? 0 : ALL_CLEAN;
 	/* Only now have the flushes happened: an entry may be called off. */
 	if (c->exit_code != SVM_EXIT_INVALID) {

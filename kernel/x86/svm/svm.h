@@ -37,6 +37,7 @@ struct svm_cpu {
 	struct vmcb *last_vmcb;		/* last one run here: IBPB on a change */
 	u64 tsc_aux;			/* the host's */
 	bool guest_tsc_aux;		/* MSR TSC_AUX holds a guest's */
+	u64 debugctl;			/* the host's, while a vCPU is loaded */
 };
 DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
 
