@@ -78,7 +78,7 @@ int kvm_hardware_get(void)
 	/* cpus_read_lock() first: hotplug callbacks take usage_lock inside. */
 	cpus_read_lock();
 	mutex_lock(&usage_lock);
-	if (READ_ONCE(rebooting)) {
+	if (rebooting) {
 		ret = -EIO;
 	} else if (!usage_count++) {
 		on_each_cpu(hardware_enable_ipi, &failed, 1);
@@ -108,7 +108,7 @@ static int kvm_cpu_online(unsigned int cpu)
 	int ret = 0;
 
 	mutex_lock(&usage_lock);
-	if (usage_count)
+	if (usage_count && !rebooting)
 		ret = hardware_enable_local();
 	mutex_unlock(&usage_lock);
 	return ret;
@@ -148,8 +148,11 @@ static struct syscore kvm_syscore = {
 /* A machine that reboots with virtualisation on may hang in its firmware. */
 static int kvm_reboot(struct notifier_block *nb, unsigned long val, void *v)
 {
+	/* Whoever turns it on comes before, or finds that it is too late. */
+	mutex_lock(&usage_lock);
 	WRITE_ONCE(rebooting, true);
 	on_each_cpu(hardware_disable_local, NULL, 1);
+	mutex_unlock(&usage_lock);
 	return NOTIFY_OK;
 }
 

@@ -12,6 +12,7 @@
 #include <linux/export.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 #include <linux/uaccess.h>
@@ -305,7 +306,10 @@ int kvm_memslot_set(struct kvm *kvm,
 
 unsigned long kvm_memslot_hva(const struct kvm_memslot *slot, gfn_t gfn)
 {
-	return slot->userspace_addr + ((gfn - slot->base_gfn) << PAGE_SHIFT);
+	/* The guest names the page, and the search may be mispredicted. */
+	u64 page = array_index_nospec(gfn - slot->base_gfn, slot->npages);
+
+	return slot->userspace_addr + (page << PAGE_SHIFT);
 }
 
 unsigned long kvm_gfn_to_hva(struct kvm *kvm, gfn_t gfn, bool *writable)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Debug registers, of the guest and of a debugger in user space. */
 #include <linux/export.h>
+#include <linux/nospec.h>
 #include <linux/uaccess.h>
 
 #include <asm/processor-flags.h>
@@ -31,7 +32,7 @@ int x86_set_dr(struct x86_vcpu *v, int dr, u64 value)
 		return GP_VECTOR;
 	switch (dr) {
 	case 0 ... 3:
-		v->db[dr] = value;
+		v->db[array_index_nospec(dr, 4)] = value;
 		break;
 	case 6:
 		v->dr6 = (value & DR6_CAUSES) | DR6_ONES;
@@ -49,7 +50,7 @@ u64 x86_get_dr(struct x86_vcpu *v, int dr)
 {
 	switch (dr) {
 	case 0 ... 3:
-		return v->db[dr];
+		return v->db[array_index_nospec(dr, 4)];
 	case 4:
 	case 6:
 		return v->dr6;

@@ -321,13 +321,14 @@ int x86_npt_fault(struct x86_vcpu *v, gpa_t gpa, u64 error_code)
 	int ret;
 
 	trace_kvm_page_fault(v, gpa, error_code);
+	f.slot = kvm_memslot_in(f.table, f.gfn);
+	if (!f.slot || (f.write && f.slot->flags & KVM_MEM_READONLY))
+		return 0;
+	/* Not of an address that no table can hold: a guest names any. */
 	if (error_code & NPF_RSVD) {
 		kvm_vm_bug(kvm, "reserved bit set in a nested page table");
 		return -EIO;
 	}
-	f.slot = kvm_memslot_in(f.table, f.gfn);
-	if (!f.slot || (f.write && f.slot->flags & KVM_MEM_READONLY))
-		return 0;
 
 	v->vcpu.stat.pf_taken++;
 	ret = npt_pool_fill(f.npt);

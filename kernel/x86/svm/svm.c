@@ -54,8 +54,8 @@ static int svm_hardware_enable(void)
 	int ret = compat_svm_on();
 
 	if (ret) {
-		pr_err("kvm_amd: CPU %d: SVM is in use already\n",
-		       smp_processor_id());
+		pr_err_ratelimited("kvm_amd: CPU %d: SVM is in use already\n",
+				   smp_processor_id());
 		return ret;
 	}
 	asid_pool_init(&cpu->asids, cpuid_ebx(CPUID_SVM) - 1);
