@@ -124,27 +124,6 @@ def test_no_apt(tmp_path):
 
 
 @pytest.mark.unit
-def test_sources_are_derived():
-    """Both formats of apt's sources; what is disabled stays out."""
-    import fetch
-    assert fetch.one_line_source(
-        "# deb http://no.example x main\n"
-        "deb [signed-by=/k] http://m.example/debian stable main # note\n"
-        "deb-src [signed-by=/k] http://m.example/debian stable main # note\n"
-        "deb-src http://s.example/debian stable main\n"
-    ) == ("deb-src [signed-by=/k] http://m.example/debian stable main # note\n"
-          "deb-src http://s.example/debian stable main\n")
-    derived = fetch.deb822_source(
-        "Types: deb\nURIs: http://m.example/debian\nSuites: stable\n"
-        "Components: main\nSigned-By: /k\n\n"
-        "Enabled: no\nTypes: deb\nURIs: http://off.example\n\n"
-        "types: deb deb-src\nURIs: http://both.example\n")
-    assert derived == ("Types: deb-src\nURIs: http://m.example/debian\n"
-                       "Suites: stable\nComponents: main\nSigned-By: /k\n\n"
-                       "Types: deb-src\nURIs: http://both.example\n")
-
-
-@pytest.mark.unit
 def test_version_with_our_tarball_is_chosen():
     import fetch
     listing = ("Package: s\nVersion: 2-1\nChecksums-Sha256:\n bb 1 s.tar.gz\n\n"
@@ -208,6 +187,14 @@ def test_installed_files(built, tmp_path):
     assert found["firmware/bios.bin"].read_bytes() == built.bios.read_bytes()
 
 
+def copy_firmware(target: Path) -> None:
+    """`target`/firmware, and beside it the file that it shares with the lab."""
+    shutil.copytree(FIRMWARE, target / "firmware")
+    apt = "tools/kvm/unikvm/lab/aptsource.py"
+    (target / apt).parent.mkdir(parents=True)
+    shutil.copy(TREE / apt, target / apt)
+
+
 def other_world(tmp_path: Path) -> tuple[tuple[str, ...], dict[str, str]]:
     """A command prefix and environment of another host, user and locale."""
     tools = tmp_path / "tools"
@@ -239,7 +226,7 @@ def other_world(tmp_path: Path) -> tuple[tuple[str, ...], dict[str, str]]:
 def test_build_is_reproducible(built, tarball, tmp_path, build_bios):
     """Another directory, user, host name, date, umask, locale: same image."""
     elsewhere = tmp_path / "a rather longer" / "directory"
-    shutil.copytree(FIRMWARE, elsewhere / "firmware")
+    copy_firmware(elsewhere)
     prefix, env = other_world(tmp_path)
     print("other host name and user:", bool(prefix))
     done = build_bios(elsewhere / "out", "--source", tarball,
@@ -329,7 +316,7 @@ def test_not_a_checkout(tmp_path, build_bios):
 def test_config_that_seabios_ignores(tarball, tmp_path, build_bios):
     """A misspelt option must not pass for one that is set."""
     firmware = tmp_path / "firmware"
-    shutil.copytree(FIRMWARE, firmware)
+    copy_firmware(firmware.parent)
     with (firmware / "config" / "seabios.config").open("a") as config:
         config.write("CONFIG_NO_SUCH_OPTION=y\n")
     done = build_bios(tmp_path / "out", "--source", tarball, firmware=firmware)

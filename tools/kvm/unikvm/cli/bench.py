@@ -38,8 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     exits.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     exits.add_argument("--lab-kernel", metavar="PATH|VERSION",
                        help="kernel of the lab machine (default: the one the modules are for)")
-    exits.add_argument("--lab-qemu", metavar="PATH", type=Path,
-                       help="the emulator of the lab machine")
+    labargs.add_lab_qemu(exits)
 
 
 def main(args: argparse.Namespace) -> int:

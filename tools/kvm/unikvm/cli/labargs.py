@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unikvm.cli import UsageError
 from unikvm.cli.progress import Phases
-from unikvm.lab import kernels, modbuild, modules, places
+from unikvm.lab import kernels, modbuild, modules, patchedqemu, places
 from unikvm.lab.machine import L1, Disk, L1Config
 
 
@@ -23,14 +23,28 @@ def add_lab_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lab-kernel", metavar="PATH|VERSION|debug",
                         help="kernel of the lab machine (default: the one the modules are for); "
                              "debug: one with KASAN, lockdep and more, built when first wanted")
-    parser.add_argument("--lab-qemu", metavar="PATH", type=Path,
-                        help="the emulator of the lab machine")
+    add_lab_qemu(parser)
     parser.add_argument("--lab-threads", choices=("single", "multi"), default="multi",
                         help="emulate the lab machine's CPUs in one thread, or one each")
     parser.add_argument("--lab-cpus", type=positive, default=1, metavar="N",
                         help="CPUs of the lab machine (default 1)")
     parser.add_argument("--module-param", action="append", default=[], metavar="MOD.NAME=VALUE",
                         help="parameter for kvm or kvm_amd, e.g. kvm_amd.paranoid=1")
+
+
+def add_lab_qemu(parser: argparse.ArgumentParser) -> None:
+    """--lab-qemu."""
+    parser.add_argument("--lab-qemu", metavar=f"PATH|{patchedqemu.NAME}", type=Path,
+                        help="the emulator of the lab machine (default: Debian's QEMU); "
+                             f"{patchedqemu.NAME}: one with our fixes, for several CPUs, built "
+                             "when first wanted")
+
+
+def lab_qemu(args: argparse.Namespace, phases: Phases) -> Path | None:
+    """The emulator asked for, from now on as a program."""
+    if args.lab_qemu == Path(patchedqemu.NAME):
+        args.lab_qemu = patchedqemu.binary(phases.note)
+    return args.lab_qemu
 
 
 def positive(text: str) -> int:
@@ -91,7 +105,7 @@ def l1_config(args: argparse.Namespace, kernel: kernels.Kernel, memory: int = 20
     package = Path(__file__).resolve().parents[2]
     shared = [places.cache_dir(), package, *([build] if build else []), *share]
     return L1Config(vmlinuz=kernel.vmlinuz, memory=memory, cpus=args.lab_cpus,
-                    qemu=args.lab_qemu, threads=args.lab_threads, share=tuple(shared),
+                    qemu=lab_qemu(args, Phases()), threads=args.lab_threads, share=tuple(shared),
                     disks=tuple(disks), icount=icount)
 
 

@@ -135,7 +135,7 @@ def main(args: argparse.Namespace) -> int:
     phases = Phases()
     where = args.on or default_place(args.half, phases)
     if where == "lab":
-        qemu_binary(args.lab_qemu)
+        qemu_binary(labargs.lab_qemu(args, phases))
         args.half = args.half or "tree"
         labargs.tree_if_wanted(args)
     with phases.phase("preparing the guest"):
