@@ -7,7 +7,7 @@
  * mmu_lock together. The work is cut into pieces so that mmu_lock is not held
  * for long; each piece ends with a flush.
  */
-#include <linux/export.h>
+#include <linux/compat.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -43,7 +43,6 @@ void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memslot *slot, gfn_t gfn)
 	if (slot->dirty_bitmap)
 		set_bit_le(gfn - slot->base_gfn, slot->dirty_bitmap);
 }
-EXPORT_SYMBOL_GPL(kvm_mark_page_dirty);
 
 void kvm_dirty_log_protect_new(struct kvm *kvm, const struct kvm_memslot *old,
 			       const struct kvm_memslot *new)
@@ -131,10 +130,12 @@ static struct kvm_memslot *logged_slot(struct kvm *kvm, u32 id)
 	return slot && slot->dirty_bitmap ? slot : ERR_PTR(-ENOENT);
 }
 
-/* The uapi struct, which user space compiles too, cannot say whose pointer it is. */
+/* A 32-bit program fills the lower half of the field alone. */
 static void __user *user_bitmap(void *bitmap)
 {
-	return (void __user *)(unsigned long)bitmap;
+	unsigned long at = (unsigned long)bitmap;
+
+	return (void __user *)(in_compat_syscall() ? (u32)at : at);
 }
 
 static int log_get_locked(struct kvm *kvm, struct kvm_dirty_log *log)

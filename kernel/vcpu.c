@@ -428,6 +428,7 @@ static int kvm_vcpu_release(struct inode *inode, struct file *filp)
 struct file_operations kvm_vcpu_fops = {
 	.release = kvm_vcpu_release,
 	.unlocked_ioctl = kvm_vcpu_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = kvm_vcpu_mmap,
 	.llseek = noop_llseek,
 };

@@ -335,6 +335,7 @@ static int kvm_vm_release(struct inode *inode, struct file *filp)
 static struct file_operations kvm_vm_fops = {
 	.release = kvm_vm_release,
 	.unlocked_ioctl = kvm_vm_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = noop_llseek,
 };
 

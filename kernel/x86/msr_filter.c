@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* KVM_X86_SET_MSR_FILTER: which MSRs of the guest user space answers. */
+#include <linux/compat.h>
 #include <linux/export.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
@@ -100,12 +101,41 @@ filter_from_user(const struct kvm_msr_filter *user)
 	return filter;
 }
 
-static long set_filter(struct x86_vm *vm, const void __user *argp)
+/* The argument of a 32-bit program, whose pointers are narrower. */
+struct msr_filter_32 {
+	u32 flags;
+	struct {
+		u32 flags, nmsrs, base, bitmap;
+	} ranges[KVM_MSR_FILTER_MAX_RANGES];
+};
+#define SET_MSR_FILTER_32	_IOW(KVMIO, 0xc6, struct msr_filter_32)
+
+static struct kvm_msr_filter *copy_argument_32(const void __user *argp)
+{
+	struct msr_filter_32 *narrow = memdup_user(argp, sizeof(*narrow));
+	struct kvm_msr_filter *user;
+	int i;
+
+	if (IS_ERR(narrow))
+		return ERR_CAST(narrow);
+	user = kzalloc(sizeof(*user), GFP_KERNEL);
+	for (i = 0; user && i < KVM_MSR_FILTER_MAX_RANGES; i++)
+		user->ranges[i] = (struct kvm_msr_filter_range) {
+			.flags = narrow->ranges[i].flags,
+			.nmsrs = narrow->ranges[i].nmsrs,
+			.base = narrow->ranges[i].base,
+			.bitmap = (void *)(unsigned long)narrow->ranges[i].bitmap,
+		};
+	if (user)
+		user->flags = narrow->flags;
+	kfree(narrow);
+	return user ?: ERR_PTR(-ENOMEM);
+}
+
+static long set_filter(struct x86_vm *vm, struct kvm_msr_filter *user)
 {
 	struct x86_msr_filter *filter, *old;
-	struct kvm_msr_filter *user;
 
-	user = memdup_user(argp, sizeof(*user));
 	if (IS_ERR(user))
 		return PTR_ERR(user);
 	filter = filter_from_user(user);
@@ -127,7 +157,10 @@ static long set_filter(struct x86_vm *vm, const void __user *argp)
 long x86_msr_vm_ioctl(struct x86_vm *vm, unsigned int cmd, void __user *argp)
 {
 	if (cmd == KVM_X86_SET_MSR_FILTER)
-		return set_filter(vm, argp);
+		return set_filter(vm, memdup_user(argp,
+						  sizeof(struct kvm_msr_filter)));
+	if (cmd == SET_MSR_FILTER_32 && in_compat_syscall())
+		return set_filter(vm, copy_argument_32(argp));
 	return -ENOIOCTLCMD;
 }
 
