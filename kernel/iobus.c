@@ -113,14 +113,12 @@ int kvm_io_bus_read(struct kvm_vcpu *vcpu, enum kvm_bus bus, gpa_t addr,
 {
 	return bus_access(vcpu, bus, addr, len, val, NULL);
 }
-EXPORT_SYMBOL_GPL(kvm_io_bus_read);
 
 int kvm_io_bus_write(struct kvm_vcpu *vcpu, enum kvm_bus bus, gpa_t addr,
 		     int len, const void *val)
 {
 	return bus_access(vcpu, bus, addr, len, NULL, val);
 }
-EXPORT_SYMBOL_GPL(kvm_io_bus_write);
 
 /* ---- changes ---- */
 

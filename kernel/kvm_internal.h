@@ -207,7 +207,6 @@ struct kvm {
 	struct xarray vcpus;		/* by vcpu_idx */
 	atomic_t online_vcpus;
 	u32 created_vcpus;
-	u32 max_vcpus;			/* at most KVM_MAX_VCPUS */
 	u32 max_vcpu_id;
 	u32 boot_vcpu_id;
 
@@ -289,7 +288,6 @@ void kvm_vcpus_destroy(struct kvm *kvm);
 void kvm_vcpu_load(struct kvm_vcpu *vcpu);
 void kvm_vcpu_put(struct kvm_vcpu *vcpu);
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);	/* out of guest mode or of block */
-void kvm_vcpu_wake_up(struct kvm_vcpu *vcpu);	/* out of block only */
 void kvm_vcpu_block(struct kvm_vcpu *vcpu);	/* until runnable or a signal */
 void kvm_vcpu_yield_to(struct kvm_vcpu *vcpu);	/* the CPU, to its thread */
 void kvm_sigset_activate(struct kvm_vcpu *vcpu);
@@ -332,7 +330,6 @@ void kvm_memslots_destroy(struct kvm *kvm);
 int kvm_memslot_set(struct kvm *kvm,
 		    const struct kvm_userspace_memory_region *region);
 struct kvm_memslots *kvm_memslots(struct kvm *kvm);
-struct kvm_memslot *kvm_memslot_find(struct kvm *kvm, gfn_t gfn);
 int kvm_dirty_log_get(struct kvm *kvm, struct kvm_dirty_log *log);
 int kvm_dirty_log_clear(struct kvm *kvm, struct kvm_clear_dirty_log *log);
 void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_memslot *slot, gfn_t gfn);
@@ -428,18 +425,13 @@ void kvm_arch_vm_pre_destroy(struct kvm *kvm);	/* before vCPUs are freed */
 void kvm_arch_vm_destroy(struct kvm *kvm);	/* after vCPUs are freed */
 long kvm_arch_vm_ioctl(struct kvm *kvm, unsigned int cmd, unsigned long arg);
 
-int kvm_arch_vcpu_precreate(struct kvm *kvm, u32 id);
 /* Allocates the arch vCPU and returns its front part, or an ERR_PTR. */
 struct kvm_vcpu *kvm_arch_vcpu_alloc(struct kvm *kvm, u32 id);
 int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu);	/* front part is set up */
-void kvm_arch_vcpu_postcreate(struct kvm_vcpu *vcpu);	/* published */
 void kvm_arch_vcpu_destroy(struct kvm_vcpu *vcpu);	/* undoes _create */
 void kvm_arch_vcpu_free(struct kvm_vcpu *vcpu);		/* undoes _alloc */
 long kvm_arch_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int cmd,
 			 unsigned long arg);
-/* Requests that must not wait for vcpu->mutex; -ENOIOCTLCMD if not one. */
-long kvm_arch_vcpu_async_ioctl(struct kvm_vcpu *vcpu, unsigned int cmd,
-			       unsigned long arg);
 int kvm_arch_vcpu_run(struct kvm_vcpu *vcpu);
 void kvm_arch_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
 void kvm_arch_vcpu_put(struct kvm_vcpu *vcpu);

@@ -199,7 +199,6 @@ bool kvm_kick_all_vcpus(struct kvm *kvm, unsigned int req)
 	put_cpu();
 	return kicked;
 }
-EXPORT_SYMBOL_GPL(kvm_kick_all_vcpus);
 
 /* ---- /dev/kvm ---- */
 
@@ -282,7 +281,6 @@ out_eventfd:
 	kvm_eventfd_module_exit();
 	return ret;
 }
-EXPORT_SYMBOL_GPL(kvm_front_init);
 
 void kvm_front_exit(void)
 {
@@ -291,4 +289,3 @@ void kvm_front_exit(void)
 	on_each_cpu(hardware_disable_local, NULL, 1);
 	kvm_eventfd_module_exit();
 }
-EXPORT_SYMBOL_GPL(kvm_front_exit);

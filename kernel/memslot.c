@@ -9,7 +9,6 @@
  * holds kvm->srcu). So there is no moment at which a translation exists that
  * the current table does not explain, and the mmu notifier always finds it.
  */
-#include <linux/export.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/nospec.h>
@@ -30,7 +29,6 @@ struct kvm_memslots *kvm_memslots(struct kvm *kvm)
 				      lockdep_is_held(&kvm->mmu_lock) ||
 				      !refcount_read(&kvm->users));
 }
-EXPORT_SYMBOL_GPL(kvm_memslots);
 
 void kvm_memslots_init(struct kvm *kvm)
 {
@@ -84,11 +82,10 @@ struct kvm_memslot *kvm_memslot_in(const struct kvm_memslots *table, gfn_t gfn)
 	return NULL;
 }
 
-struct kvm_memslot *kvm_memslot_find(struct kvm *kvm, gfn_t gfn)
+static struct kvm_memslot *memslot_find(struct kvm *kvm, gfn_t gfn)
 {
 	return kvm_memslot_in(kvm_memslots(kvm), gfn);
 }
-EXPORT_SYMBOL_GPL(kvm_memslot_find);
 
 static bool overlaps(struct kvm_memslots *table,
 		     const struct kvm_memslot *except, gfn_t start, u64 npages)
@@ -314,7 +311,7 @@ unsigned long kvm_memslot_hva(const struct kvm_memslot *slot, gfn_t gfn)
 
 unsigned long kvm_gfn_to_hva(struct kvm *kvm, gfn_t gfn, bool *writable)
 {
-	struct kvm_memslot *slot = kvm_memslot_find(kvm, gfn);
+	struct kvm_memslot *slot = memslot_find(kvm, gfn);
 
 	if (!slot)
 		return 0;
@@ -322,7 +319,6 @@ unsigned long kvm_gfn_to_hva(struct kvm *kvm, gfn_t gfn, bool *writable)
 		*writable = !(slot->flags & KVM_MEM_READONLY);
 	return kvm_memslot_hva(slot, gfn);
 }
-EXPORT_SYMBOL_GPL(kvm_gfn_to_hva);
 
 int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *data, size_t len)
 {
@@ -344,11 +340,10 @@ int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *data, size_t len)
 	}
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_read_guest);
 
 static struct kvm_memslot *writable_slot(struct kvm *kvm, gfn_t gfn)
 {
-	struct kvm_memslot *slot = kvm_memslot_find(kvm, gfn);
+	struct kvm_memslot *slot = memslot_find(kvm, gfn);
 
 	return slot && !(slot->flags & KVM_MEM_READONLY) ? slot : NULL;
 }
@@ -371,7 +366,6 @@ int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *data, size_t len)
 	}
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_write_guest);
 
 static int cmpxchg_at(void *p, u64 old, u64 new, int len)
 {
@@ -413,4 +407,3 @@ int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, u64 old, u64 new, int len)
 		kvm_mark_page_dirty(kvm, slot, gfn);
 	return ret;
 }
-EXPORT_SYMBOL_GPL(kvm_cmpxchg_guest);

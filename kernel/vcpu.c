@@ -61,7 +61,6 @@ void kvm_vcpu_load(struct kvm_vcpu *vcpu)
 	kvm_arch_vcpu_load(vcpu, cpu);
 	put_cpu();
 }
-EXPORT_SYMBOL_GPL(kvm_vcpu_load);
 
 void kvm_vcpu_put(struct kvm_vcpu *vcpu)
 {
@@ -71,7 +70,6 @@ void kvm_vcpu_put(struct kvm_vcpu *vcpu)
 	__this_cpu_write(running_vcpu, NULL);
 	preempt_enable();
 }
-EXPORT_SYMBOL_GPL(kvm_vcpu_put);
 
 /* ---- block, wake up, kick ---- */
 
@@ -115,13 +113,6 @@ void kvm_vcpu_block(struct kvm_vcpu *vcpu)
 		count_wait(vcpu, ns);
 	trace_kvm_vcpu_wakeup(ns, waited, true);
 }
-EXPORT_SYMBOL_GPL(kvm_vcpu_block);
-
-void kvm_vcpu_wake_up(struct kvm_vcpu *vcpu)
-{
-	rcuwait_wake_up(&vcpu->wait);
-}
-EXPORT_SYMBOL_GPL(kvm_vcpu_wake_up);
 
 /* Callable from any context: never waits. */
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
@@ -143,7 +134,6 @@ void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
 	}
 	put_cpu();
 }
-EXPORT_SYMBOL_GPL(kvm_vcpu_kick);
 
 void kvm_vcpu_yield_to(struct kvm_vcpu *vcpu)
 {
@@ -157,7 +147,6 @@ void kvm_vcpu_yield_to(struct kvm_vcpu *vcpu)
 	yield_to(task, true);
 	put_task_struct(task);
 }
-EXPORT_SYMBOL_GPL(kvm_vcpu_yield_to);
 
 void kvm_sigset_activate(struct kvm_vcpu *vcpu)
 {
@@ -256,15 +245,12 @@ int kvm_vcpu_create(struct kvm *kvm, u32 id)
 		return -EINVAL;
 
 	mutex_lock(&kvm->lock);
-	if (kvm->created_vcpus >= kvm->max_vcpus || id >= kvm->max_vcpu_id)
-		ret = -EINVAL;
-	else
-		ret = kvm_arch_vcpu_precreate(kvm, id);
-	if (!ret)
-		kvm->created_vcpus++;
+	if (kvm->created_vcpus >= KVM_MAX_VCPUS || id >= kvm->max_vcpu_id) {
+		mutex_unlock(&kvm->lock);
+		return -EINVAL;
+	}
+	kvm->created_vcpus++;
 	mutex_unlock(&kvm->lock);
-	if (ret)
-		return ret;
 
 	vcpu = vcpu_alloc(kvm, id);
 	if (IS_ERR(vcpu)) {
@@ -276,7 +262,6 @@ int kvm_vcpu_create(struct kvm *kvm, u32 id)
 	mutex_unlock(&kvm->lock);
 	if (ret < 0)
 		goto out_destroy;
-	kvm_arch_vcpu_postcreate(vcpu);
 	kvm_stats_vcpu_add(vcpu);
 	return ret;
 
@@ -372,9 +357,6 @@ static long kvm_vcpu_ioctl(struct file *filp, unsigned int cmd,
 		return -EIO;
 	if (_IOC_TYPE(cmd) != KVMIO)
 		return -EINVAL;
-	ret = kvm_arch_vcpu_async_ioctl(vcpu, cmd, arg);
-	if (ret != -ENOIOCTLCMD)
-		return ret;
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	ret = vcpu_ioctl_locked(vcpu, cmd, arg);

@@ -34,7 +34,6 @@ static struct kvm *kvm_alloc(unsigned long type)
 	INIT_LIST_HEAD(&kvm->resamplers);
 	INIT_HLIST_HEAD(&kvm->irq_ack_notifiers);
 	xa_init(&kvm->vcpus);
-	kvm->max_vcpus = KVM_MAX_VCPUS;
 	kvm->max_vcpu_id = KVM_MAX_VCPU_IDS;
 	kvm_eventfd_init(kvm);
 	kvm_coalesced_init(kvm);
@@ -109,14 +108,12 @@ void kvm_get(struct kvm *kvm)
 {
 	refcount_inc(&kvm->users);
 }
-EXPORT_SYMBOL_GPL(kvm_get);
 
 void kvm_put(struct kvm *kvm)
 {
 	if (refcount_dec_and_test(&kvm->users))
 		kvm_free(kvm);
 }
-EXPORT_SYMBOL_GPL(kvm_put);
 
 void kvm_vm_bug(struct kvm *kvm, const char *what)
 {
@@ -125,7 +122,6 @@ void kvm_vm_bug(struct kvm *kvm, const char *what)
 	WARN(1, "kvm: bug, VM stopped: %s\n", what);
 	kvm_kick_all_vcpus(kvm, KVM_REQ_VM_DEAD);
 }
-EXPORT_SYMBOL_GPL(kvm_vm_bug);
 
 struct kvm_vcpu *kvm_get_vcpu(struct kvm *kvm, u32 idx)
 {
@@ -139,7 +135,6 @@ struct kvm_vcpu *kvm_get_vcpu(struct kvm *kvm, u32 idx)
 	smp_rmb();
 	return xa_load(&kvm->vcpus, idx);
 }
-EXPORT_SYMBOL_GPL(kvm_get_vcpu);
 
 struct kvm_vcpu *kvm_get_vcpu_by_id(struct kvm *kvm, u32 id)
 {
@@ -155,7 +150,6 @@ struct kvm_vcpu *kvm_get_vcpu_by_id(struct kvm *kvm, u32 id)
 			return vcpu;
 	return NULL;
 }
-EXPORT_SYMBOL_GPL(kvm_get_vcpu_by_id);
 
 /* ---- the VM file ---- */
 

@@ -315,10 +315,8 @@ static long vm_ioctl_identity_map(struct x86_vm *vm, void __user *argp)
 	if (copy_from_user(&addr, argp, sizeof(addr)))
 		return -EFAULT;
 	mutex_lock(&vm->kvm.lock);
-	if (!vm->kvm.created_vcpus) {
-		vm->identity_map_addr = addr;
+	if (!vm->kvm.created_vcpus)
 		ret = 0;
-	}
 	mutex_unlock(&vm->kvm.lock);
 	return ret;
 }
@@ -383,11 +381,6 @@ long kvm_arch_vm_ioctl(struct kvm *kvm, unsigned int cmd, unsigned long arg)
 
 /* ---- vCPU ---- */
 
-int kvm_arch_vcpu_precreate(struct kvm *kvm, u32 id)
-{
-	return 0;
-}
-
 struct kvm_vcpu *kvm_arch_vcpu_alloc(struct kvm *kvm, u32 id)
 {
 	struct x86_vcpu *v = kvzalloc(x86_ops->vcpu_size, GFP_KERNEL_ACCOUNT);
@@ -412,7 +405,6 @@ int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
 	struct x86_vcpu *v = to_x86(vcpu);
 	int ret, idx;
 
-	v->vapic_addr = INVALID_GPA;
 	x86_cpuid_init(v);
 	v->hostwork = hostwork_alloc(vcpu->run);
 	if (!v->hostwork)
@@ -448,10 +440,6 @@ out_fpu:
 out_hostwork:
 	hostwork_free(v->hostwork);
 	return ret;
-}
-
-void kvm_arch_vcpu_postcreate(struct kvm_vcpu *vcpu)
-{
 }
 
 void kvm_arch_vcpu_destroy(struct kvm_vcpu *vcpu)
@@ -525,7 +513,6 @@ static long ioctl_tpr_access(struct x86_vcpu *v, void __user *argp)
 		return -EFAULT;
 	if (ctl.flags)
 		return -EINVAL;
-	v->tpr_access_reporting = !!ctl.enabled;
 	return copy_to_user(argp, &ctl, sizeof(ctl)) ? -EFAULT : 0;
 }
 
@@ -535,10 +522,7 @@ static long ioctl_vapic_addr(struct x86_vcpu *v, void __user *argp)
 
 	if (!v->lapic)
 		return -EINVAL;
-	if (copy_from_user(&va, argp, sizeof(va)))
-		return -EFAULT;
-	v->vapic_addr = va.vapic_addr ? va.vapic_addr : INVALID_GPA;
-	return 0;
+	return copy_from_user(&va, argp, sizeof(va)) ? -EFAULT : 0;
 }
 
 static long ioctl_enable_cap(struct x86_vcpu *v, void __user *argp)
@@ -599,10 +583,4 @@ long kvm_arch_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int cmd,
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	kvm_vcpu_put(vcpu);
 	return ret;
-}
-
-long kvm_arch_vcpu_async_ioctl(struct kvm_vcpu *vcpu, unsigned int cmd,
-			       unsigned long arg)
-{
-	return -ENOIOCTLCMD;
 }

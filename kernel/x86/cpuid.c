@@ -17,7 +17,6 @@
 #include "x86.h"
 
 struct x86_host x86_host;
-EXPORT_SYMBOL_GPL(x86_host);
 
 /* ---- the host ---- */
 
@@ -94,7 +93,6 @@ const struct kvm_cpuid_entry2 *x86_cpuid_find(struct x86_vcpu *v, u32 function,
 {
 	return cpuid_find(v->cpuid.entries, v->cpuid.nent, function, index);
 }
-EXPORT_SYMBOL_GPL(x86_cpuid_find);
 
 bool x86_guest_has(struct x86_vcpu *v, u32 function, u32 index, int reg,
 		   u32 bit)
@@ -127,7 +125,6 @@ void x86_cpuid_query(struct x86_vcpu *v, u32 *a, u32 *b, u32 *c, u32 *d)
 	*c = r[CPUID_REG_ECX];
 	*d = r[CPUID_REG_EDX];
 }
-EXPORT_SYMBOL_GPL(x86_cpuid_query);
 
 #define CR4_OSXSAVE		BIT_ULL(18)
 #define CR4_PKE			BIT_ULL(22)
@@ -157,7 +154,6 @@ void x86_cpuid_update_runtime(struct x86_vcpu *v)
 {
 	apply_runtime(v, v->cpuid.entries, v->cpuid.nent);
 }
-EXPORT_SYMBOL_GPL(x86_cpuid_update_runtime);
 
 static u64 guest_xcr0_supported(const struct x86_cpuid *c)
 {

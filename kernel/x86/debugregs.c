@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Debug registers, of the guest and of a debugger in user space. */
-#include <linux/export.h>
 #include <linux/nospec.h>
 #include <linux/uaccess.h>
 
@@ -44,7 +43,6 @@ int x86_set_dr(struct x86_vcpu *v, int dr, u64 value)
 	x86_ops->dr_changed(v);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(x86_set_dr);
 
 u64 x86_get_dr(struct x86_vcpu *v, int dr)
 {
@@ -58,7 +56,6 @@ u64 x86_get_dr(struct x86_vcpu *v, int dr)
 		return v->dr7;
 	}
 }
-EXPORT_SYMBOL_GPL(x86_get_dr);
 
 long x86_get_debugregs(struct x86_vcpu *v, struct kvm_debugregs __user *arg)
 {

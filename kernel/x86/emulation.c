@@ -26,29 +26,6 @@ static_assert(EMUL_SYSTEM == X86_ACCESS_IMPLICIT);
 static_assert(EMUL_NO_GPA == INVALID_GPA);
 static_assert(EMUL_PIO_BYTES <= PAGE_SIZE);
 
-/* ---- registers ---- */
-
-/* reg in encoding order, width in bytes; a byte register is always the low one */
-u64 x86_gpr_read(struct x86_vcpu *v, int reg, int width)
-{
-	return v->gpr[reg & 15] & (width >= 8 ? ~0ULL : (1ULL << 8 * width) - 1);
-}
-EXPORT_SYMBOL_GPL(x86_gpr_read);
-
-/* As processors do: 4 bytes clear the upper half, 1 and 2 leave the rest. */
-void x86_gpr_write(struct x86_vcpu *v, int reg, int width, u64 value)
-{
-	u64 *r = &v->gpr[reg & 15];
-
-	if (width >= 8)
-		*r = value;
-	else if (width == 4)
-		*r = (u32)value;
-	else
-		memcpy(r, &value, width);
-}
-EXPORT_SYMBOL_GPL(x86_gpr_write);
-
 /* ---- where the vCPU is ---- */
 
 struct code_position {
@@ -114,9 +91,9 @@ static int emulation_failed(struct x86_vcpu *v)
 }
 
 /*
- * Append len bytes at linear to those already fetched. 1 is good, else as
- * x86_decode_current(). The processor executed what is there just now, so
- * code outside memory means that the guest pulled it away: report.
+ * Append len bytes at linear to those already fetched. 1 is good; all else is
+ * for handle_exit() to return. The processor executed what is there just now,
+ * so code outside memory means that the guest pulled it away: report.
  */
 static int fetch_more(struct x86_vcpu *v, u64 linear, u32 len)
 {
@@ -182,14 +159,6 @@ static int decode_at(struct x86_vcpu *v, const struct code_position *at,
 	return ret == 1 ? decode_fetched(v, at, insn) : ret;
 }
 
-int x86_decode_current(struct x86_vcpu *v, struct x86_insn *insn)
-{
-	struct code_position at = code_position(v);
-
-	return decode_at(v, &at, insn);
-}
-EXPORT_SYMBOL_GPL(x86_decode_current);
-
 /*
  * Length of the INT n, INT3 or INTO at RIP that raises vector; 0 if there is
  * none. Quiet: nothing is queued if it cannot be fetched.
@@ -230,7 +199,6 @@ int x86_advance_rip(struct x86_vcpu *v, u64 next_rip)
 	x86_op(set_interrupt_shadow)(v, 0);
 	return trap_after(v, v->rflags & RFLAGS_TF);
 }
-EXPORT_SYMBOL_GPL(x86_advance_rip);
 
 /*
  * Length of what exits most, the same in every mode: HLT, CPUID, RDMSR, WRMSR
@@ -278,7 +246,6 @@ int x86_skip_insn(struct x86_vcpu *v)
 
 	return ret == 1 ? x86_advance_rip(v, v->next_rip) : ret;
 }
-EXPORT_SYMBOL_GPL(x86_skip_insn);
 
 /* ---- hypercalls of the other vendor ---- */
 
@@ -322,6 +289,15 @@ static int exit_pio(struct x86_vcpu *v, bool in, u16 port, u8 size, u32 count,
 	return x86_exit_complete_later(v, complete);
 }
 
+/* As processors do: 4 bytes clear the upper half, 1 and 2 leave the rest. */
+static void set_rax(struct x86_vcpu *v, u8 size, u32 value)
+{
+	if (size == 4)
+		v->gpr[REG_RAX] = value;
+	else
+		memcpy(&v->gpr[REG_RAX], &value, size);
+}
+
 static int complete_out(struct kvm_vcpu *vcpu)
 {
 	struct x86_vcpu *v = to_x86(vcpu);
@@ -338,7 +314,7 @@ static int complete_in(struct kvm_vcpu *vcpu)
 		return 1;
 	trace_kvm_pio(KVM_PIO_IN, v->io.port, v->io.size, 1, vcpu->pio_page);
 	memcpy(&value, vcpu->pio_page, v->io.size);
-	x86_gpr_write(v, REG_RAX, v->io.size, value);
+	set_rax(v, v->io.size, value);
 	return x86_advance_rip(v, v->io.next_rip);
 }
 
@@ -377,7 +353,7 @@ static int pio_in(struct x86_vcpu *v, u16 port, u8 size)
 	if (kvm_io_bus_read(&v->vcpu, KVM_PIO_BUS, port, size, &value))
 		return exit_pio(v, true, port, size, 1, complete_in);
 	trace_kvm_pio(KVM_PIO_IN, port, size, 1, &value);
-	x86_gpr_write(v, REG_RAX, size, value);
+	set_rax(v, size, value);
 	return x86_advance_rip(v, v->io.next_rip);
 }
 

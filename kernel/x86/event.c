@@ -27,7 +27,6 @@ void x86_deliver_payload(struct x86_vcpu *v)
 	}
 	e->has_payload = false;
 }
-EXPORT_SYMBOL_GPL(x86_deliver_payload);
 
 static void set_exception(struct x86_vcpu *v, u8 vector, bool has_error,
 			  u32 error, bool has_payload, u64 payload)
@@ -88,22 +87,20 @@ void x86_queue_exception_p(struct x86_vcpu *v, u8 vector, u64 payload)
 }
 EXPORT_SYMBOL_GPL(x86_queue_exception_p);
 
-void x86_queue_page_fault(struct x86_vcpu *v, u64 cr2, u32 error_code)
+static void queue_page_fault(struct x86_vcpu *v, u64 cr2, u32 error_code)
 {
 	raise(v, PF_VECTOR, true, error_code, true, cr2);
 }
-EXPORT_SYMBOL_GPL(x86_queue_page_fault);
 
 void x86_queue_emul_fault(struct x86_vcpu *v, const struct emul_fault *f)
 {
 	if (f->vector == PF_VECTOR)
-		x86_queue_page_fault(v, f->cr2, f->error_code);
+		queue_page_fault(v, f->cr2, f->error_code);
 	else if (f->has_error_code)
 		x86_queue_exception_e(v, f->vector, f->error_code);
 	else
 		x86_queue_exception(v, f->vector);
 }
-EXPORT_SYMBOL_GPL(x86_queue_emul_fault);
 
 /* ---- events whose delivery exited ---- */
 
@@ -153,7 +150,6 @@ void x86_inject_nmi(struct x86_vcpu *v)
 	kvm_make_request(X86_REQ_NMI, &v->vcpu);
 	kvm_vcpu_kick(&v->vcpu);
 }
-EXPORT_SYMBOL_GPL(x86_inject_nmi);
 
 /*
  * One NMI may wait behind one in service (APM vol. 2 8.2.3): more collapse.
@@ -173,7 +169,7 @@ static void collect_nmis(struct x86_vcpu *v)
 
 bool x86_event_pending(struct x86_vcpu *v)
 {
-	if (v->exception.pending || v->triple_fault_pending ||
+	if (v->exception.pending ||
 	    kvm_test_request(X86_REQ_TRIPLE_FAULT, &v->vcpu))
 		return true;
 	if (atomic_read(&v->nmi_queued) ||

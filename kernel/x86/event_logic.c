@@ -49,19 +49,3 @@ bool exception_is_fault(u8 vector)
 		return vector < 32;
 	}
 }
-
-bool exception_has_error_code(u8 vector)
-{
-	switch (vector) {
-	case DF_VECTOR:
-	case TS_VECTOR:
-	case NP_VECTOR:
-	case SS_VECTOR:
-	case GP_VECTOR:
-	case PF_VECTOR:
-	case AC_VECTOR:
-		return true;
-	default:
-		return false;
-	}
-}

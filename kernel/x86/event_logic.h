@@ -21,6 +21,5 @@ enum exception_merge exception_merge(u8 first, u8 second);
 bool exception_is_fault(u8 vector);
 
 /* Does this exception push an error code in protected mode? */
-bool exception_has_error_code(u8 vector);
 
 #endif

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The guest's FPU: its state, XCR0 and PKRU, and the ioctls on them. */
-#include <linux/export.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -125,7 +124,6 @@ int x86_set_xcr(struct x86_vcpu *v, u32 index, u64 value)
 	x86_cpuid_update_runtime(v);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(x86_set_xcr);
 
 /* ---- the state as user space sees it: an XSAVE area, standard format ---- */
 

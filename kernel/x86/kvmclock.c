@@ -10,6 +10,7 @@
 #include <linux/workqueue.h>
 
 #include <asm/msr.h>
+#include <asm/pvclock-abi.h>
 #include <asm/tsc.h>
 
 #include "cpuid_logic.h"
@@ -224,7 +225,7 @@ static void clock_get(struct x86_vm *vm, struct kvm_clock_data *data)
 		      KVM_CLOCK_HOST_TSC;
 }
 
-u64 x86_kvmclock_ns(struct x86_vm *vm)
+static u64 kvmclock_ns(struct x86_vm *vm)
 {
 	struct kvm_clock_data data;
 
@@ -367,7 +368,6 @@ int x86_clock_update(struct x86_vcpu *v)
 	struct pvclock_vcpu_time_info info, old;
 
 	clock_info(v, &info);
-	v->pv.info = info;
 	if (!(v->pv.system_time_msr & PV_ENABLE) ||
 	    kvm_read_guest(kvm, gpa, &old, sizeof(old)))
 		return 0;
@@ -390,7 +390,7 @@ static void wall_clock_write(struct kvm *kvm, gpa_t gpa)
 
 	if (kvm_read_guest(kvm, gpa, &wc.version, sizeof(wc.version)))
 		return;
-	ns = ktime_get_real_ns() - x86_kvmclock_ns(to_x86_vm(kvm));
+	ns = ktime_get_real_ns() - kvmclock_ns(to_x86_vm(kvm));
 	wc.sec = div_u64_rem(ns, NSEC_PER_SEC, &rem);
 	wc.nsec = rem;
 	publish(kvm, gpa, &wc, sizeof(wc), &wc.version);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Model-specific registers: what guest and user space read and write. */
 #include <linux/bits.h>
-#include <linux/export.h>
 #include <linux/moduleparam.h>
 
 #include <asm/cpufeature.h>
@@ -82,7 +81,6 @@ int x86_set_apic_base(struct x86_vcpu *v, u64 value, bool host)
 	x86_cpuid_update_runtime(v);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(x86_set_apic_base);
 
 /* ---- MSRs that exist, do nothing and read as a constant ---- */
 
@@ -456,7 +454,7 @@ static int last_answer(int ret, u32 index, const char *access)
 	return MSR_OK;
 }
 
-int x86_msr_read(struct x86_vcpu *v, u32 index, u64 *data, bool host)
+static int msr_read(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 {
 	u64 *stored;
 	int ret;
@@ -477,7 +475,7 @@ int x86_msr_read(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 	return last_answer(vendor_get(v, index, data, host), index, "read");
 }
 
-int x86_msr_write(struct x86_vcpu *v, u32 index, u64 data, bool host)
+static int msr_write(struct x86_vcpu *v, u32 index, u64 data, bool host)
 {
 	int ret;
 
@@ -518,26 +516,24 @@ int x86_get_msr(struct x86_vcpu *v, u32 index, u64 *data)
 {
 	if (x86_msr_filtered(v, index, KVM_MSR_FILTER_READ))
 		return filter_answer(v);
-	return guest_answer(v, x86_msr_read(v, index, data, false));
+	return guest_answer(v, msr_read(v, index, data, false));
 }
-EXPORT_SYMBOL_GPL(x86_get_msr);
 
 int x86_set_msr(struct x86_vcpu *v, u32 index, u64 data)
 {
 	if (x86_msr_filtered(v, index, KVM_MSR_FILTER_WRITE))
 		return filter_answer(v);
-	return guest_answer(v, x86_msr_write(v, index, data, false));
+	return guest_answer(v, msr_write(v, index, data, false));
 }
-EXPORT_SYMBOL_GPL(x86_set_msr);
 
 int x86_get_msr_host(struct x86_vcpu *v, u32 index, u64 *data)
 {
-	return x86_msr_read(v, index, data, true) != MSR_OK;
+	return msr_read(v, index, data, true) != MSR_OK;
 }
 
 int x86_set_msr_host(struct x86_vcpu *v, u32 index, u64 data)
 {
-	return x86_msr_write(v, index, data, true) != MSR_OK;
+	return msr_write(v, index, data, true) != MSR_OK;
 }
 
 void x86_msr_reset(struct x86_vcpu *v, bool init)

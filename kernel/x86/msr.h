@@ -28,8 +28,4 @@ long x86_mce_vcpu_ioctl(struct x86_vcpu *v, unsigned int cmd,
 /* The value a processor of this host would have; false if it is none. */
 bool x86_msr_feature(u32 index, u64 *data);
 
-/* msr.c: for the ioctls; enum msr_answer */
-int x86_msr_read(struct x86_vcpu *v, u32 index, u64 *data, bool host);
-int x86_msr_write(struct x86_vcpu *v, u32 index, u64 data, bool host);
-
 #endif

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Control registers: which values a processor accepts, and what follows. */
-#include <linux/export.h>
 
 #include <asm/processor-flags.h>
 
@@ -31,7 +30,6 @@ bool is_64bit_mode(struct x86_vcpu *v)
 	x86_ops->get_segment(v, SEG_CS, &cs);
 	return cs.l;
 }
-EXPORT_SYMBOL_GPL(is_64bit_mode);
 
 /* ---- CR0 ---- */
 
@@ -85,7 +83,6 @@ int x86_set_cr0(struct x86_vcpu *v, u64 value)
 		x86_ops->flush_tlb(v);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(x86_set_cr0);
 
 /* ---- CR3 ---- */
 
@@ -111,7 +108,6 @@ int x86_set_cr3(struct x86_vcpu *v, u64 value)
 		x86_ops->flush_tlb(v);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(x86_set_cr3);
 
 /* ---- CR4 ---- */
 
@@ -136,7 +132,6 @@ int x86_set_cr4(struct x86_vcpu *v, u64 value)
 		x86_ops->flush_tlb(v);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(x86_set_cr4);
 
 /* ---- CR8: the upper half of the LAPIC's task priority ---- */
 
@@ -149,13 +144,11 @@ int x86_set_cr8(struct x86_vcpu *v, u64 value)
 		x86_lapic_set_tpr(v, value << 4);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(x86_set_cr8);
 
 u64 x86_get_cr8(struct x86_vcpu *v)
 {
 	return v->lapic ? x86_lapic_get_tpr(v) >> 4 : v->cr8;
 }
-EXPORT_SYMBOL_GPL(x86_get_cr8);
 
 /* ---- EFER ---- */
 
@@ -181,7 +174,6 @@ int x86_set_efer(struct x86_vcpu *v, u64 value)
 {
 	return set_efer(v, value, v->cpuid.efer_reserved);
 }
-EXPORT_SYMBOL_GPL(x86_set_efer);
 
 int x86_set_efer_host(struct x86_vcpu *v, u64 value)
 {

@@ -11,7 +11,7 @@
 
 /* ---- general registers ---- */
 
-int x86_get_regs(struct x86_vcpu *v, struct kvm_regs *regs)
+static int get_regs(struct x86_vcpu *v, struct kvm_regs *regs)
 {
 	*regs = (struct kvm_regs) {
 		.rax = v->gpr[REG_RAX], .rbx = v->gpr[REG_RBX],
@@ -28,7 +28,7 @@ int x86_get_regs(struct x86_vcpu *v, struct kvm_regs *regs)
 	return 0;
 }
 
-int x86_set_regs(struct x86_vcpu *v, const struct kvm_regs *regs)
+static int set_regs(struct x86_vcpu *v, const struct kvm_regs *regs)
 {
 	v->gpr[REG_RAX] = regs->rax;
 	v->gpr[REG_RBX] = regs->rbx;
@@ -60,7 +60,7 @@ static long ioctl_get_regs(struct x86_vcpu *v, void __user *argp)
 {
 	struct kvm_regs regs;
 
-	x86_get_regs(v, &regs);
+	get_regs(v, &regs);
 	return copy_to_user(argp, &regs, sizeof(regs)) ? -EFAULT : 0;
 }
 
@@ -70,7 +70,7 @@ static long ioctl_set_regs(struct x86_vcpu *v, const void __user *argp)
 
 	if (copy_from_user(&regs, argp, sizeof(regs)))
 		return -EFAULT;
-	return x86_set_regs(v, &regs);
+	return set_regs(v, &regs);
 }
 
 /* ---- system registers ---- */
@@ -237,7 +237,7 @@ void x86_sync_regs_store(struct x86_vcpu *v)
 	struct kvm_regs regs;
 
 	if (valid & KVM_SYNC_X86_REGS) {
-		x86_get_regs(v, &regs);
+		get_regs(v, &regs);
 		run->s.regs.regs = regs;
 	}
 	if (valid & KVM_SYNC_X86_SREGS) {
@@ -265,7 +265,7 @@ int x86_sync_regs_load(struct x86_vcpu *v)
 	if (dirty & KVM_SYNC_X86_REGS) {
 		memcpy(&regs, &run->s.regs.regs, sizeof(regs));
 		barrier();	/* no second look at the page */
-		x86_set_regs(v, &regs);
+		set_regs(v, &regs);
 	}
 	if (dirty & KVM_SYNC_X86_SREGS) {
 		memcpy(&sregs, &run->s.regs.sregs, sizeof(sregs));

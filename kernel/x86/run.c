@@ -32,7 +32,6 @@ int x86_exit_complete_later(struct x86_vcpu *v, x86_complete_fn fn)
 	v->io.complete = fn;
 	return 0;
 }
-EXPORT_SYMBOL_GPL(x86_exit_complete_later);
 
 int x86_exit_internal_error(struct x86_vcpu *v, u32 suberror)
 {
@@ -65,7 +64,6 @@ int x86_singlestep_done(struct x86_vcpu *v)
 	run->debug.arch.dr7 = v->guest_debug_dr7;
 	return 0;
 }
-EXPORT_SYMBOL_GPL(x86_singlestep_done);
 
 /*
  * ---- instructions that exit and need no operands decoded ----
@@ -215,7 +213,6 @@ EXPORT_SYMBOL_GPL(x86_emulate_xsetbv);
 
 static int exit_shutdown(struct x86_vcpu *v)
 {
-	v->triple_fault_pending = false;
 	v->vcpu.run->exit_reason = KVM_EXIT_SHUTDOWN;
 	return 0;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The guest's TSC: offsets, synchronisation between vCPUs, rates. */
-#include <linux/export.h>
 #include <linux/uaccess.h>
 
 #include <asm/msr.h>
@@ -13,7 +12,6 @@ u64 x86_guest_tsc(struct x86_vcpu *v, u64 host_tsc)
 {
 	return host_tsc + v->tsc_offset;
 }
-EXPORT_SYMBOL_GPL(x86_guest_tsc);
 
 /*
  * The clock page names a guest TSC value, so it is stale now; and whether one
@@ -83,7 +81,6 @@ void x86_guest_tsc_write(struct x86_vcpu *v, u64 value, bool host)
 	v->msrs.tsc_adjust += delta;
 	set_offset(v, v->tsc_offset + delta);
 }
-EXPORT_SYMBOL_GPL(x86_guest_tsc_write);
 
 /* By the guest; user space restores the number alone. */
 void x86_tsc_adjust_write(struct x86_vcpu *v, u64 value)

@@ -41,12 +41,9 @@ int x86_vendor_init(const struct x86_ops *ops)
 	ret = x86_cpuid_module_init();
 	if (ret)
 		goto out_ops;
-	ret = x86_npt_module_init();
-	if (ret)
-		goto out_ops;
 	ret = x86_time_module_init();
 	if (ret)
-		goto out_npt;
+		goto out_ops;
 	ret = kvm_front_init(ops->owner);
 	if (ret)
 		goto out_time;
@@ -54,8 +51,6 @@ int x86_vendor_init(const struct x86_ops *ops)
 
 out_time:
 	x86_time_module_exit();
-out_npt:
-	x86_npt_module_exit();
 out_ops:
 	x86_ops = NULL;
 	return ret;
@@ -66,7 +61,6 @@ void x86_vendor_exit(void)
 {
 	kvm_front_exit();
 	x86_time_module_exit();
-	x86_npt_module_exit();
 	x86_ops = NULL;
 }
 EXPORT_SYMBOL_GPL(x86_vendor_exit);

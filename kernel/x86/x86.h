@@ -9,13 +9,9 @@
 #ifndef UNIKVM_X86_H
 #define UNIKVM_X86_H
 
-#include <linux/hrtimer.h>
-#include <linux/kthread.h>
-#include <linux/pvclock_gtod.h>
 #include <linux/static_call.h>
 
 #include <asm/fpu/api.h>
-#include <asm/pvclock-abi.h>
 
 #include "../kvm_internal.h"
 #include "decode.h"
@@ -78,22 +74,13 @@ struct x86_cpuid {
 /* Completion of an exit to user space, run at the next KVM_RUN. */
 typedef int (*x86_complete_fn)(struct kvm_vcpu *vcpu);
 
-/* An emulated instruction whose memory or port access went to user space. */
+/* An instruction whose MSR, memory or port access went to user space. */
 struct x86_io_state {
 	x86_complete_fn complete;
-	bool active;
-	bool is_mmio;
 	bool is_write;
-	bool read_done;		/* data holds what user space answered */
-	gpa_t addr;
-	u32 len;		/* bytes in data */
-	u32 done;		/* bytes of data already exchanged */
-	u8 data[64];		/* one operand, at most a cache line */
-	/* port I/O of the IN and OUT family; size*count bytes in the pio page */
 	u16 port;
 	u8 size;
-	u32 count;
-	u64 rip, next_rip;	/* of the IN or OUT that user space completes */
+	u64 rip, next_rip;	/* of what user space completes: IN, OUT, MSRs */
 	bool step_pending;	/* a debugger's step ends when writes are out */
 };
 
@@ -122,7 +109,6 @@ struct x86_msr_state {
 /* kvmclock of one vCPU; time.c. */
 struct x86_pvclock {
 	u64 system_time_msr;	/* MSR 4b564d01: gpa | enable */
-	struct pvclock_vcpu_time_info info;
 	bool guest_stopped;	/* KVM_KVMCLOCK_CTRL */
 	u64 steal_msr;		/* MSR 4b564d03 */
 	u64 steal_last;		/* run_delay already reported, ns */
@@ -160,10 +146,7 @@ struct x86_vcpu {
 	atomic_t nmi_queued;		/* from other threads */
 	u32 mp_state;			/* KVM_MP_STATE_* */
 	u8 sipi_vector;
-	bool triple_fault_pending;
 	bool pv_unhalted;
-	bool in_guest_mode;		/* nested guest; always false so far */
-	bool exception_payload_enabled;	/* KVM_CAP_EXCEPTION_PAYLOAD (copy) */
 
 	struct x86_cpuid cpuid;
 	struct x86_msr_state msrs;
@@ -192,10 +175,8 @@ struct x86_vcpu {
 	u32 tsc_khz;
 	u64 last_host_tsc;
 	int tsc_cpu;			/* where the clock page was computed */
-	bool tpr_access_reporting;
 	bool ran_once;			/* KVM_RUN was called: CPUID is fixed */
 	void *hostwork;			/* hostwork.c */
-	gpa_t vapic_addr;		/* KVM_SET_VAPIC_ADDR; INVALID_GPA: off */
 	u64 npt_seen_gen;		/* paranoid: x86_npt_note_flush() */
 };
 
@@ -230,8 +211,6 @@ struct x86_vm {
 	struct x86_msr_filter __rcu *msr_filter;
 	bool x2apic_format;		/* KVM_CAP_X2APIC_API */
 	bool x2apic_broadcast_quirk_disabled;
-	u64 tss_addr;
-	u64 identity_map_addr;
 	u32 default_tsc_khz;
 
 	/* time.c: one clock of the whole VM */
@@ -264,7 +243,6 @@ struct x86_ops {
 	struct module *owner;
 	size_t vm_size;			/* of the vendor's VM, x86_vm first */
 	size_t vcpu_size;		/* of the vendor's vCPU, x86_vcpu first */
-	unsigned int npt_flags;
 
 	int (*hardware_enable)(void);
 	void (*hardware_disable)(void);
@@ -400,7 +378,6 @@ bool x86_event_pending(struct x86_vcpu *v);	/* would end a HLT */
 void x86_queue_exception(struct x86_vcpu *v, u8 vector);
 void x86_queue_exception_e(struct x86_vcpu *v, u8 vector, u32 error_code);
 void x86_queue_exception_p(struct x86_vcpu *v, u8 vector, u64 payload);
-void x86_queue_page_fault(struct x86_vcpu *v, u64 cr2, u32 error_code);
 /* An event whose delivery exited; to be handed to the processor again. */
 void x86_requeue_exception(struct x86_vcpu *v, u8 vector, bool has_error_code,
 			   u32 error_code);
@@ -426,8 +403,6 @@ u64 x86_get_cr8(struct x86_vcpu *v);
 int x86_set_efer(struct x86_vcpu *v, u64 value);
 int x86_set_dr(struct x86_vcpu *v, int dr, u64 value);	/* 0, or vector */
 u64 x86_get_dr(struct x86_vcpu *v, int dr);
-int x86_get_regs(struct x86_vcpu *v, struct kvm_regs *regs);
-int x86_set_regs(struct x86_vcpu *v, const struct kvm_regs *regs);
 int x86_get_sregs(struct x86_vcpu *v, struct kvm_sregs *sregs);
 int x86_set_sregs(struct x86_vcpu *v, const struct kvm_sregs *sregs);
 int x86_get_vcpu_events(struct x86_vcpu *v, struct kvm_vcpu_events *ev);
@@ -540,12 +515,9 @@ bool x86_pv_has(struct x86_vcpu *v, u32 bit);
 long x86_time_vm_ioctl(struct x86_vm *vm, unsigned int cmd, unsigned long arg);
 long x86_time_vcpu_ioctl(struct x86_vcpu *v, unsigned int cmd,
 			 unsigned long arg);
-u64 x86_kvmclock_ns(struct x86_vm *vm);
 
 /* ---- mmu/npt.c: the nested page table of a VM ---- */
 
-int x86_npt_module_init(void);
-void x86_npt_module_exit(void);
 int x86_npt_vm_init(struct x86_vm *vm);
 void x86_npt_vm_destroy(struct x86_vm *vm);
 hpa_t x86_npt_root(struct x86_vm *vm, int *levels);
@@ -585,8 +557,6 @@ int x86_gva_to_gpa(struct x86_vcpu *v, gva_t gva, u32 access, gpa_t *gpa,
 /* Linear address space copies with the access rights of the current CPL;
  * 0, 1 and *fault, or -EFAULT where there is no memory (MMIO) behind.
  */
-int x86_read_gva(struct x86_vcpu *v, gva_t gva, void *data, u32 len,
-		 u32 access, struct emul_fault *fault);
 int x86_write_gva(struct x86_vcpu *v, gva_t gva, const void *data, u32 len,
 		  u32 access, struct emul_fault *fault);
 int x86_fetch_gva(struct x86_vcpu *v, gva_t gva, void *data, u32 len,
@@ -616,11 +586,6 @@ int x86_emulate_task_switch(struct x86_vcpu *v, struct emul_task *task,
 			    bool skip);
 /* Advance RIP over the instruction of the exit; 1, or as handle_exit(). */
 int x86_skip_insn(struct x86_vcpu *v);
-/*
- * Decode (fetching it) the instruction at RIP. 1: insn is filled. Anything
- * else is for handle_exit() to return: above 1, an exception is queued.
- */
-int x86_decode_current(struct x86_vcpu *v, struct x86_insn *insn);
 /* IN/OUT exit, register form: port, size in bytes; next_rip is known. */
 int x86_emulate_pio(struct x86_vcpu *v, u16 port, int size, bool in,
 		    u64 next_rip);
@@ -629,9 +594,6 @@ int x86_emulate_pio(struct x86_vcpu *v, u16 port, int size, bool in,
  * ours in place; anything else stays the guest's exception. Returns 1.
  */
 int x86_ud_intercepted(struct x86_vcpu *v, const u8 other[3], const u8 ours[3]);
-/* Emulate MOV to/from CR, DR, and other decoded exits of svm/exit.c. */
-u64 x86_gpr_read(struct x86_vcpu *v, int reg, int width);
-void x86_gpr_write(struct x86_vcpu *v, int reg, int width, u64 value);
 /* Shadow and TF after an instruction; 1, or 0 if a debugger single-steps. */
 int x86_advance_rip(struct x86_vcpu *v, u64 next_rip);
 /* run.c: the KVM_EXIT_DEBUG that ends a debugger's single step; returns 0. */

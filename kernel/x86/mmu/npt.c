@@ -164,13 +164,3 @@ hpa_t x86_npt_root(struct x86_vm *vm, int *levels)
 	*levels = vm->npt->levels;
 	return __sme_set(page_to_phys(vm->npt->root));
 }
-
-int x86_npt_module_init(void)
-{
-	/* All is per VM. */
-	return 0;
-}
-
-void x86_npt_module_exit(void)
-{
-}

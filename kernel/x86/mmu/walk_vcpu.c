@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The guest's page tables as a vCPU sees them, and copies by linear address. */
-#include <linux/export.h>
 #include <linux/mm.h>
 
 #include <asm/processor.h>
@@ -75,7 +74,6 @@ int x86_gva_to_gpa(struct x86_vcpu *v, gva_t gva, u32 access, gpa_t *gpa,
 	*gpa = res.gpa;
 	return 0;
 }
-EXPORT_SYMBOL_GPL(x86_gva_to_gpa);
 
 typedef int (*copy_fn)(struct kvm *kvm, gpa_t gpa, void *data, u32 len);
 
@@ -118,13 +116,6 @@ static int for_each_page(struct x86_vcpu *v, gva_t gva, void *data, u32 len,
 	return 0;
 }
 
-int x86_read_gva(struct x86_vcpu *v, gva_t gva, void *data, u32 len,
-		 u32 access, struct emul_fault *fault)
-{
-	return for_each_page(v, gva, data, len, access, fault, copy_in);
-}
-EXPORT_SYMBOL_GPL(x86_read_gva);
-
 int x86_write_gva(struct x86_vcpu *v, gva_t gva, const void *data, u32 len,
 		  u32 access, struct emul_fault *fault)
 {
@@ -139,7 +130,6 @@ int x86_write_gva(struct x86_vcpu *v, gva_t gva, const void *data, u32 len,
 	return for_each_page(v, gva, (void *)data, len, access, fault,
 			     copy_out);
 }
-EXPORT_SYMBOL_GPL(x86_write_gva);
 
 int x86_fetch_gva(struct x86_vcpu *v, gva_t gva, void *data, u32 len,
 		  struct emul_fault *fault)
@@ -147,7 +137,6 @@ int x86_fetch_gva(struct x86_vcpu *v, gva_t gva, void *data, u32 len,
 	return for_each_page(v, gva, data, len, X86_ACCESS_FETCH, fault,
 			     copy_in);
 }
-EXPORT_SYMBOL_GPL(x86_fetch_gva);
 
 /* KVM_TRANSLATE: a debugger's question, so rights do not matter. */
 int x86_translate(struct x86_vcpu *v, struct kvm_translation *tr)
