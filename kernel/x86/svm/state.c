@@ -44,6 +44,21 @@ void svm_iopm_free(void)
 	free_pages((unsigned long)iopm, IOPM_ORDER);
 }
 
+/*
+ * A page that VMRUN names. Where SEV-SNP is on, one that is aligned to 2 MiB
+ * may make all of those look in use, and the host's writes to them fault.
+ */
+struct page *svm_page_alloc(gfp_t gfp)
+{
+	struct page *pair = alloc_pages(gfp | __GFP_ZERO, 1);
+
+	if (!pair)
+		return NULL;
+	split_page(pair, 1);
+	__free_page(pair);
+	return pair + 1;
+}
+
 /* ---- MSRs that the guest may touch without an exit ---- */
 
 static const u32 passthrough_msrs[] = {
@@ -188,9 +203,10 @@ static void init_control(struct svm_vcpu *svm)
 
 int svm_vcpu_create(struct x86_vcpu *v)
 {
+	struct page *page = svm_page_alloc(GFP_KERNEL_ACCOUNT);
 	struct svm_vcpu *svm = to_svm(v);
 
-	svm->vmcb = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	svm->vmcb = page ? page_address(page) : NULL;
 	svm->shadow = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	svm->msrpm = (void *)__get_free_pages(GFP_KERNEL_ACCOUNT, MSRPM_ORDER);
 	if (!svm->vmcb || !svm->shadow || !svm->msrpm) {

@@ -100,8 +100,8 @@ static int svm_cpus_alloc(void)
 	for_each_possible_cpu(i) {
 		struct svm_cpu *cpu = &per_cpu(svm_cpu, i);
 
-		cpu->hsave = alloc_page(GFP_KERNEL | __GFP_ZERO);
-		cpu->host_vmcb = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		cpu->hsave = svm_page_alloc(GFP_KERNEL);
+		cpu->host_vmcb = svm_page_alloc(GFP_KERNEL);
 		if (!cpu->hsave || !cpu->host_vmcb) {
 			svm_cpus_free();
 			return -ENOMEM;

@@ -80,6 +80,7 @@ int svm_set_msr(struct x86_vcpu *v, u32 index, u64 data);
 void svm_set_msr_filter(struct x86_vcpu *v);
 void svm_write_tsc_offset(struct x86_vcpu *v, u64 offset);
 void svm_load_npt(struct x86_vcpu *v, hpa_t root, int levels);
+struct page *svm_page_alloc(gfp_t gfp);		/* zeroed */
 int svm_iopm_alloc(void);
 void svm_iopm_free(void);
 
