@@ -457,7 +457,7 @@ void kvm_arch_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 {
 	struct x86_vcpu *v = to_x86(vcpu);
 
-	x86_ops->vcpu_load(v, cpu);
+	x86_ops->vcpu_load(v);
 	x86_time_vcpu_load(v, cpu);
 	if (v->lapic && vcpu->cpu != cpu)
 		x86_lapic_migrate_timer(v);

@@ -253,7 +253,7 @@ struct x86_ops {
 	void (*vcpu_destroy)(struct x86_vcpu *v);
 	/* RESET (init false) or INIT state of vendor-held registers. */
 	void (*vcpu_reset)(struct x86_vcpu *v, bool init);
-	void (*vcpu_load)(struct x86_vcpu *v, int cpu);
+	void (*vcpu_load)(struct x86_vcpu *v);
 	void (*vcpu_put)(struct x86_vcpu *v);
 	void (*cpuid_changed)(struct x86_vcpu *v);
 

@@ -31,16 +31,11 @@ static u64 host_debugctl(void)
 	return value;
 }
 
-void svm_vcpu_load(struct x86_vcpu *v, int cpu)
+void svm_vcpu_load(struct x86_vcpu *v)
 {
 	struct svm_vcpu *svm = to_svm(v);
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
 
-	if (v->vcpu.cpu != cpu) {
-		/* Another processor's copies and ASIDs mean nothing here. */
-		svm->vmcb->control.clean = 0;
-		svm->asid.generation = 0;
-	}
 	sc->debugctl = host_debugctl();
 	if (sc->last_vmcb != svm->vmcb) {
 		sc->last_vmcb = svm->vmcb;
@@ -107,6 +102,15 @@ void svm_prepare_entry(struct x86_vcpu *v)
 	struct svm_vcpu *svm = to_svm(v);
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
 
+	/*
+	 * Another processor's copies and ASIDs mean nothing here. Not at the
+	 * load, which may come while the thread changes either.
+	 */
+	if (svm->cpu != v->vcpu.cpu) {
+		svm->cpu = v->vcpu.cpu;
+		svm->vmcb->control.clean = 0;
+		svm->asid.generation = 0;
+	}
 	assign_asid(svm, sc);
 	load_tsc_aux(v, sc);
 }

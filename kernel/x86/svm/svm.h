@@ -12,6 +12,7 @@ struct svm_vcpu {
 	struct vmcb *vmcb;		/* the current one; never embedded */
 	hpa_t vmcb_pa;
 	u8 *msrpm;
+	int cpu;			/* of the last entry */
 	struct vmcb *shadow;		/* paranoid: the VMCB after the last exit */
 	bool shadow_valid;
 	struct asid asid;
@@ -104,7 +105,7 @@ void svm_set_interrupt_shadow(struct x86_vcpu *v, u8 mask);
 void svm_update_cr8_intercept(struct x86_vcpu *v, int tpr_threshold);
 
 /* run.c: entry and exit */
-void svm_vcpu_load(struct x86_vcpu *v, int cpu);
+void svm_vcpu_load(struct x86_vcpu *v);
 void svm_vcpu_put(struct x86_vcpu *v);
 void svm_prepare_entry(struct x86_vcpu *v);
 void svm_run(struct x86_vcpu *v);

@@ -166,6 +166,16 @@ def check_user_space(entry):
     assert "x86_ibpb_exit_to_user" in symbols[symbols.index("__SCT__x86_op_run"):]
 
 
+def check_host_state(entry):
+    """DEBUGCTL, DR6 and XSS are the host's again; the first and the last not the guest's."""
+    run = [insn.text for insn in entry.amd.listing("svm_run")]
+    assert len([text for text in run if re.fullmatch(r"mov +\$0x1d9,%e(cx|di)", text)]) == 2
+    assert any(re.search(r"^mov +\$0x6,%edi$|,%db6$", text) for text in run)
+    for name in ("x86_xcr0_enter", "x86_xcr0_exit"):
+        assert any(re.fullmatch(r"mov +\$0xda0,%e(cx|di)", insn.text)
+                   for insn in entry.kvm.listing(name)), name
+
+
 def called(insn: Insn, code: Code):
     """The name behind a call or a jump in place of one."""
     if not insn.is_("call", "jmp"):
@@ -178,7 +188,8 @@ def called(insn: Insn, code: Code):
 
 
 CHECKS = (check_registers, check_return_stack, check_untraining, check_nothing_else,
-          check_buffers, check_another_vcpu, check_spec_ctrl, check_user_space)
+          check_buffers, check_another_vcpu, check_spec_ctrl, check_user_space,
+          check_host_state)
 
 
 @pytest.mark.unit
@@ -202,6 +213,10 @@ FAULTS = [
     ("svm/run.c", r"\t\tindirect_branch_prediction_barrier\(\);\n", "", check_another_vcpu),
     ("svm/run.c", r"\tspec_ctrl_switch\(v, false\);\n", "", check_spec_ctrl),
     ("run.c", r"\tcompat_guest_ran\(\);\n", "", check_user_space),
+    ("svm/run.c", r"wrmsrl\(MSR_IA32_DEBUGCTLMSR, sc->debugctl\);", "barrier();", check_host_state),
+    ("svm/run.c", r"set_debugreg\(DR6_ONES, 6\);", "barrier();", check_host_state),
+    ("fpu.c", r"wrmsrl\(MSR_IA32_XSS, 0\);", "barrier();", check_host_state),
+    ("fpu.c", r"wrmsrl\(MSR_IA32_XSS, x86_host.xss\);", "barrier();", check_host_state),
 ]
 
 
