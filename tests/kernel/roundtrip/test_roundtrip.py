@@ -4,6 +4,9 @@
 l1/guest.c puts values into registers, MSRs, FPU, clocks and interrupt chips, exits in the middle
 of everything, and looks at them again; l1/host.c does the moving, and compares what the new VM
 reads back with what the old one gave.
+
+Not for stock, where it notices more than was meant: Hyper-V's clocks, 32 bits of the SYSENTER
+MSRs where 64 were written, a PPR from before, and XCR0, because QEMU's XSETBV does not exit.
 """
 
 import re
@@ -45,8 +48,3 @@ def test_the_guest_holds_still(l1_tree, command):
 
 def test_the_guest_does_not_notice(l1_tree, command):
     assert moves(l1_tree, command % "") >= AT_LEAST
-
-
-@pytest.mark.full
-def test_nor_on_stock(l1_stock, command):
-    assert moves(l1_stock, command % "") >= AT_LEAST

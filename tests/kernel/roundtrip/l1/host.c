@@ -25,7 +25,6 @@
 #define MSR_TSC		0x10
 #define MSR_APICBASE	0x1b
 #define MSR_DEADLINE	0x6e0
-#define MSR_HV_TIME	0x40000020	/* where KVM speaks Hyper-V's interface */
 #define MTRR_VAR	0x200		/* 16 of them */
 
 static int kvm_fd;
@@ -185,8 +184,7 @@ static void forget_time(struct state *s)
 
 	memset(s->lapic.regs + 0x390, 0, 4);
 	for (i = 0; i < s->msrs.head.nmsrs; i++)
-		if (s->msrs.entry[i].index == MSR_TSC ||
-		    s->msrs.entry[i].index == MSR_HV_TIME)
+		if (s->msrs.entry[i].index == MSR_TSC)
 			s->msrs.entry[i].data = 0;
 	for (i = 0; i < 3; i++)
 		s->pit.channels[i].count_load_time = 0;
