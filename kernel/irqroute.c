@@ -58,7 +58,10 @@ static void routes_free_rcu(struct rcu_head *rcu)
 
 static int entry_check(struct kvm *kvm, const struct kvm_irq_routing_entry *e)
 {
-	if (e->gsi >= KVM_MAX_GSI || e->flags)
+	/* A device id means nothing here, and does no harm. */
+	u32 known = e->type == KVM_IRQ_ROUTING_MSI ? KVM_MSI_VALID_DEVID : 0;
+
+	if (e->gsi >= KVM_MAX_GSI || e->flags & ~known)
 		return -EINVAL;
 	return kvm_arch_irq_route_valid(kvm, e) ? 0 : -EINVAL;
 }
@@ -249,7 +252,8 @@ int kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi)
 {
 	u64 address = (u64)msi->address_hi << 32 | msi->address_lo;
 
-	if (!kvm_arch_irqchip_in_kernel(kvm) || msi->flags)
+	if (!kvm_arch_irqchip_in_kernel(kvm) ||
+	    msi->flags & ~KVM_MSI_VALID_DEVID)
 		return -EINVAL;
 	return kvm_arch_msi_deliver(kvm, address, msi->data);
 }

@@ -19,6 +19,10 @@
 				 KVM_MSR_EXIT_REASON_UNKNOWN |		\
 				 KVM_MSR_EXIT_REASON_FILTER)
 #define X2APIC_API_FLAGS	3ULL	/* 32-bit ids; no broadcast quirk */
+/* PAUSE is never intercepted, and processor states (C) are Intel's MSRs. */
+#define DISABLE_EXITS_WORK	(KVM_X86_DISABLE_EXITS_HLT |		\
+				 KVM_X86_DISABLE_EXITS_PAUSE |		\
+				 KVM_X86_DISABLE_EXITS_CSTATE)
 
 /* ---- capabilities ---- */
 
@@ -29,6 +33,7 @@ int kvm_arch_check_extension(struct kvm *kvm, long cap)
 	case KVM_CAP_HLT:
 	case KVM_CAP_SET_TSS_ADDR:
 	case KVM_CAP_EXT_CPUID:
+	case KVM_CAP_EXT_EMUL_CPUID:
 	case KVM_CAP_CLOCKSOURCE:
 	case KVM_CAP_PIT:
 	case KVM_CAP_NOP_IO_DELAY:
@@ -64,8 +69,8 @@ int kvm_arch_check_extension(struct kvm *kvm, long cap)
 	case KVM_CAP_X86_ROBUST_SINGLESTEP:
 	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
 	case KVM_CAP_SYS_ATTRIBUTES:
-		return 1;
 	case KVM_CAP_SET_GUEST_DEBUG:
+	case KVM_CAP_X86_USER_SPACE_MSR:
 		return 1;
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return GUESTDBG_VALID;
@@ -84,8 +89,8 @@ int kvm_arch_check_extension(struct kvm *kvm, long cap)
 		return X2APIC_API_FLAGS;
 	case KVM_CAP_XSAVE2:
 		return x86_xsave2_size(kvm);
-	case KVM_CAP_X86_USER_SPACE_MSR:
-		return MSR_EXITS_VALID;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return DISABLE_EXITS_WORK;
 	case KVM_CAP_DISABLE_QUIRKS2:
 		return QUIRKS_VALID;
 	default:
@@ -209,12 +214,10 @@ static int enable_split_irqchip(struct x86_vm *vm, u64 pins)
 {
 	int ret;
 
-	if (pins > 1024)	/* as many as an IOAPIC in user space may have */
+	if (pins > KVM_MAX_GSI)
 		return -EINVAL;
-	if (vm->irqchip != X86_IRQCHIP_NONE)
+	if (vm->irqchip != X86_IRQCHIP_NONE || vm->kvm.created_vcpus)
 		return -EEXIST;
-	if (vm->kvm.created_vcpus)
-		return -EINVAL;
 	ret = x86_split_irqchip_enable(vm, pins);
 	if (!ret)
 		smp_store_release(&vm->irqchip, X86_IRQCHIP_SPLIT);
@@ -225,8 +228,12 @@ static int set_max_vcpu_id(struct x86_vm *vm, u64 id)
 {
 	struct kvm *kvm = &vm->kvm;
 
-	if (!id || id > KVM_MAX_VCPU_IDS)
+	if (id > KVM_MAX_VCPU_IDS)
 		return -EINVAL;
+	/* 0 and KVM_MAX_VCPU_IDS: no limit, which may yet be set. */
+	id = id ?: KVM_MAX_VCPU_IDS;
+	if (id == kvm->max_vcpu_id)
+		return 0;
 	if (kvm->created_vcpus || kvm->max_vcpu_id != KVM_MAX_VCPU_IDS)
 		return -EINVAL;
 	kvm->max_vcpu_id = id;
@@ -274,6 +281,13 @@ static int vm_enable_cap(struct x86_vm *vm, const struct kvm_enable_cap *cap)
 		return 0;
 	case KVM_CAP_MAX_VCPU_ID:
 		return set_max_vcpu_id(vm, arg);
+	case KVM_CAP_X86_DISABLE_EXITS:
+		/* MWAIT is taken as well, and exits: no guest may have it. */
+		if (arg & ~(u64)(DISABLE_EXITS_WORK |
+				 KVM_X86_DISABLE_EXITS_MWAIT))
+			return -EINVAL;
+		vm->hlt_in_guest |= !!(arg & KVM_X86_DISABLE_EXITS_HLT);
+		return 0;
 	default:
 		return -EINVAL;
 	}
@@ -522,7 +536,11 @@ static long ioctl_vapic_addr(struct x86_vcpu *v, void __user *argp)
 
 	if (!v->lapic)
 		return -EINVAL;
-	return copy_from_user(&va, argp, sizeof(va)) ? -EFAULT : 0;
+	if (copy_from_user(&va, argp, sizeof(va)))
+		return -EFAULT;
+	return va.vapic_addr && !kvm_gfn_to_hva(v->vcpu.kvm,
+						va.vapic_addr >> PAGE_SHIFT,
+						NULL) ? -EINVAL : 0;
 }
 
 static long ioctl_enable_cap(struct x86_vcpu *v, void __user *argp)
@@ -533,7 +551,7 @@ static long ioctl_enable_cap(struct x86_vcpu *v, void __user *argp)
 		return -EFAULT;
 	if (cap.flags || cap.cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
 		return -EINVAL;
-	to_x86_vm(v->vcpu.kvm)->enforce_pv_cpuid = cap.args[0];
+	v->enforce_pv_cpuid = cap.args[0];
 	return 0;
 }
 

@@ -18,7 +18,7 @@
 	B(30) | B(CPUID_1_ECX_HYPERVISOR))
 #define MASK_1_EDX (B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) |	\
 	B(7) | B(8) | B(9) | B(11) | B(12) | B(13) | B(14) | B(15) |	\
-	B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26))
+	B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26) | B(27))
 #define MASK_7_EBX (B(CPUID_7_EBX_FSGSBASE) | B(CPUID_7_EBX_TSC_ADJUST) | \
 	B(3) | B(5) | B(6) | B(CPUID_7_EBX_SMEP) | B(8) | B(9) | B(10) | \
 	B(13) | B(16) | B(17) | B(18) | B(19) | B(CPUID_7_EBX_SMAP) |	\
@@ -29,8 +29,8 @@
 #define MASK_7_EDX (B(4) | B(8) | B(14) | B(23))
 #define MASK_7_1_EAX (B(4) | B(5) | B(10) | B(11) | B(12) | B(23))
 #define MASK_D_1_EAX (B(0) | B(CPUID_D_1_EAX_XSAVEC) | B(2))
-#define MASK_8000_0001_ECX (B(0) | B(4) | B(5) | B(6) | B(7) | B(8) |	\
-	B(11) | B(16) | B(21) | B(22))
+#define MASK_8000_0001_ECX (B(0) | B(1) | B(4) | B(5) | B(6) | B(7) |	\
+	B(8) | B(CPUID_8000_0001_ECX_OSVW) | B(11) | B(16) | B(21) | B(22))
 #define MASK_8000_0001_EDX ((MASK_1_EDX & 0x0183f3ff & ~B(11)) |	\
 	B(CPUID_8000_0001_EDX_SYSCALL) | B(CPUID_8000_0001_EDX_NX) |	\
 	B(22) | B(CPUID_8000_0001_EDX_FXSR_OPT) | B(26) |		\
@@ -39,8 +39,11 @@
 #define MASK_8000_0007_EDX B(8)			/* invariant TSC */
 #define MASK_8000_0008_EBX (B(0) | B(2) | B(9) | B(CPUID_8000_0008_EBX_IBPB) | \
 	B(CPUID_8000_0008_EBX_IBRS) | B(CPUID_8000_0008_EBX_STIBP) |	\
-	B(CPUID_8000_0008_EBX_SSBD) | B(26) | B(CPUID_8000_0008_EBX_PSFD))
-#define MASK_8000_0021_EAX (B(0) | B(CPUID_8000_0021_EAX_LFENCE_RDTSC) | B(6))
+	B(17) | B(CPUID_8000_0008_EBX_SSBD) | B(26) |			\
+	B(CPUID_8000_0008_EBX_PSFD) | B(29) | B(30))
+#define MASK_8000_0021_EAX (B(0) | B(CPUID_8000_0021_EAX_LFENCE_RDTSC) | \
+	B(5) | B(6) | B(28) | B(29))
+#define MASK_8000_0021_ECX (B(1) | B(2))
 
 /* Instructions on registers that only these XCR0 components hold. */
 #define AVX_1_ECX		(B(12) | B(28) | B(29))
@@ -316,7 +319,8 @@ static void filter_extended(struct builder *b, struct kvm_cpuid_entry2 *e)
 		break;
 	case 0x80000021:
 		e->eax &= MASK_8000_0021_EAX;
-		e->ebx = e->ecx = e->edx = 0;
+		e->ecx &= MASK_8000_0021_ECX;
+		e->ebx = e->edx = 0;
 		break;
 	}
 }

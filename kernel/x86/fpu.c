@@ -20,10 +20,6 @@
 #define XSTATE_BV_FP	BIT_ULL(0)
 #define XSTATE_BV_SSE	BIT_ULL(1)
 
-/* APM vol. 2 table 14-1: what RESET leaves in the x87 control word. */
-#define FCW_RESET	0x40
-#define MXCSR_RESET	0x1f80
-
 int x86_fpu_create(struct x86_vcpu *v)
 {
 	if (!fpu_alloc_guest_fpstate(&v->guest_fpu))
@@ -166,22 +162,14 @@ static int legacy_set(struct x86_vcpu *v, struct xregs_state *area)
 	return area_set(v, area);
 }
 
+/* At creation only: the registers are as the kernel's allocation left them. */
 void x86_fpu_reset(struct x86_vcpu *v, bool init)
 {
-	struct xregs_state *area;
-
 	/* INIT leaves the FPU and XCR0 as they are. */
 	if (init)
 		return;
 	v->xcr0 = CPUID_XCR0_X87;
 	v->pkru = 0;
-	area = area_alloc();
-	if (!area)
-		return;		/* still the kernel's initial state */
-	area->i387.cwd = FCW_RESET;
-	area->i387.mxcsr = MXCSR_RESET;
-	legacy_set(v, area);
-	kvfree(area);
 }
 
 static int get_fpu(struct x86_vcpu *v, struct kvm_fpu __user *arg)

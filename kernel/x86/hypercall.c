@@ -9,6 +9,7 @@
 
 #define HC_VAPIC_POLL_IRQ	1
 #define HC_KICK_CPU		5
+#define HC_CLOCK_PAIRING	9
 #define HC_SEND_IPI		10
 #define HC_SCHED_YIELD		11
 #define HC_EPERM		1
@@ -84,6 +85,8 @@ int x86_emulate_hypercall(struct x86_vcpu *v)
 		ret = 0;
 	else if (nr == HC_KICK_CPU)
 		ret = kick_apic_id(v, c);
+	else if (nr == HC_CLOCK_PAIRING)
+		ret = x86_clock_pairing(v, b, c);
 	else if (nr == HC_SEND_IPI)
 		ret = send_ipi(v, (u64[]){ b, c }, wide ? 64 : 32, d, s);
 	else if (nr == HC_SCHED_YIELD)

@@ -396,6 +396,28 @@ static void wall_clock_write(struct kvm *kvm, gpa_t gpa)
 	publish(kvm, gpa, &wc, sizeof(wc), &wc.version);
 }
 
+/*
+ * KVM_HC_CLOCK_PAIRING: the host's wall time and the guest's TSC, at once. The
+ * numbers of its errors are the host's own.
+ */
+long x86_clock_pairing(struct x86_vcpu *v, gpa_t gpa, u64 type)
+{
+	struct {
+		s64 sec, nsec;
+		u64 tsc;
+		u32 flags, pad[9];
+	} pair = { };
+	struct host_moment m;
+	u32 rem;
+
+	if (type || !host_moment(&m))
+		return -EOPNOTSUPP;
+	pair.sec = div_u64_rem(m.real, NSEC_PER_SEC, &rem);
+	pair.nsec = rem;
+	pair.tsc = x86_guest_tsc(v, m.tsc);
+	return kvm_write_guest(v->vcpu.kvm, gpa, &pair, sizeof(pair));
+}
+
 /* ---- steal time ---- */
 
 struct steal_page {
@@ -452,8 +474,7 @@ static int steal_msr_set(struct x86_vcpu *v, u64 data)
 /* KVM_CAP_ENFORCE_PV_FEATURE_CPUID: what is not shown is not there. */
 bool x86_pv_has(struct x86_vcpu *v, u32 bit)
 {
-	return !to_x86_vm(v->vcpu.kvm)->enforce_pv_cpuid ||
-	       v->cpuid.pv_features >> bit & 1;
+	return !v->enforce_pv_cpuid || v->cpuid.pv_features >> bit & 1;
 }
 
 static bool pv_msr_allowed(struct x86_vcpu *v, u32 index)

@@ -47,7 +47,7 @@ static u32 bank_msr(const struct x86_vcpu *v, u32 index)
 				  BANK_MSRS * nr_banks(v));
 }
 
-int x86_mce_msr_get(struct x86_vcpu *v, u32 index, u64 *data)
+int x86_mce_msr_get(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 {
 	struct x86_msr_state *m = &v->msrs;
 
@@ -60,7 +60,7 @@ int x86_mce_msr_get(struct x86_vcpu *v, u32 index, u64 *data)
 		return MSR_OK;
 	case MSR_MCG_CTL:
 		*data = m->mcg_ctl;
-		return m->mcg_cap & MCG_CTL_P ? MSR_OK : MSR_INVALID;
+		return host || m->mcg_cap & MCG_CTL_P ? MSR_OK : MSR_INVALID;
 	default:
 		/* x86_is_mce_msr() has bounded it */
 		*data = m->mce_banks[bank_msr(v, index)];
@@ -131,7 +131,7 @@ void x86_mce_reset(struct x86_vcpu *v)
 {
 	/* Error banks survive a reset; their number is the model's. */
 	if (!nr_banks(v))
-		set_cap(v, X86_MAX_MCE_BANKS);
+		v->msrs.mcg_cap = X86_MAX_MCE_BANKS;
 	v->msrs.mcg_status = 0;
 }
 

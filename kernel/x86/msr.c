@@ -22,6 +22,7 @@
 #define MSR_PRED_CMD		0x49
 #define MSR_UCODE_REV		0x8b
 #define MSR_PLATFORM		0xce
+#define MSR_MISC_FEATURES	0x140
 #define MSR_SYSENTER_ESP	0x175
 #define MSR_SYSENTER_EIP	0x176
 #define MSR_MISC_ENABLE		0x1a0
@@ -30,9 +31,12 @@
 #define MSR_X2APIC_FIRST	0x800
 #define MSR_X2APIC_LAST		0x8ff
 #define MSR_HWCR		0xc0010015
+#define MSR_OSVW_LENGTH		0xc0010140
+#define MSR_OSVW_STATUS		0xc0010141
 #define MSR_DE_CFG		0xc0011029
-#define MSR_PV_FIRST		0x4b564d00
-#define MSR_PV_LAST		0x4b564dff
+#define MSR_PV_CLOCKS		0x4b564d00
+#define MSR_PV_STEAL		0x4b564d03
+#define MSR_PV_EOI		0x4b564d04
 
 #define APIC_BASE_BSP		BIT_ULL(8)
 #define APIC_BASE_X2APIC	BIT_ULL(10)
@@ -50,6 +54,16 @@
 #define HWCR_STORED		(BIT_ULL(18) | BIT_ULL(24))
 
 #define PRED_CMD_IBPB_BIT	BIT_ULL(0)
+
+/* PLATFORM_INFO: CPUID can be made to fault (SDM vol. 4, MSR 140h). */
+#define PLATFORM_CPUID_FAULT	BIT_ULL(31)
+
+/*
+ * Errata that an operating system works around by itself (PPR, C001_0140): of
+ * the first three, those of HLT and I/O (1 and 2) do not show in a guest.
+ */
+#define OSVW_LENGTH		3
+#define OSVW_HOST		BIT_ULL(0)
 
 /* ---- APIC base ---- */
 
@@ -92,24 +106,38 @@ static const struct {
 	u32 first, last;
 	u64 value;
 } quiet_msrs[] = {
+	{ 0x0, 0x1, 0 },			/* P5_MC_ADDR, _TYPE */
 	{ 0x17, 0x17, 0 },			/* PLATFORM_ID */
 	{ 0x2a, 0x2a, 0 },			/* EBL_CR_POWERON */
 	{ 0x2c, 0x2c, 1 << 24 },		/* EBC_FREQUENCY_ID */
 	{ 0x79, 0x79, 0 },			/* UCODE_WRITE */
+	{ 0xc1, 0xc2, 0 },			/* two old counters */
 	{ 0xcd, 0xcd, 3 },			/* FSB_FREQ */
-	{ 0x198, 0x199, 0 },			/* PERF_STATUS, PERF_CTL */
+	{ 0x11e, 0x11e, 0xbe702111 },		/* BBL_CR_CTL3 */
+	{ 0x186, 0x187, 0 },			/* what the two count */
+	/* PERF_STATUS, multiplier 4: who divides by it must not get 0 */
+	{ 0x198, 0x198, 4ULL << 40 | 1000 },
+	{ 0x199, 0x199, 0 },			/* PERF_CTL */
 	{ 0x1d9, 0x1d9, 0 },			/* DEBUGCTL */
 	{ 0x1db, 0x1de, 0 },			/* last branch, exception */
+	{ 0x606, 0x606, 0 },			/* power and energy, ... */
+	{ 0x611, 0x611, 0 },
+	{ 0x619, 0x619, 0 },
+	{ 0x639, 0x639, 0 },
+	{ 0x641, 0x641, 0 },			/* ... as far as read */
 	{ 0xc0010000, 0xc0010007, 0 },		/* four old counters */
 	{ 0xc0010010, 0xc0010010, 0 },		/* SYSCFG */
+	{ 0xc001001b, 0xc001001b, 1 << 29 },	/* CLK_CTL: ramp-up count */
 	{ 0xc001001f, 0xc001001f, 0 },		/* NB_CFG */
 	{ 0xc0010020, 0xc0010020, 0 },		/* PATCH_LOADER */
 	{ 0xc0010055, 0xc0010055, 0 },		/* INT_PENDING_MSG */
 	{ 0xc0010058, 0xc0010058, 0 },		/* MMCONFIG base */
+	{ 0xc0010112, 0xc0010113, 0 },		/* TSEG: none */
 	{ 0xc0010114, 0xc0010115, 0 },		/* VM_CR, IGNNE */
 	{ 0xc0010117, 0xc0010117, 0 },		/* VM_HSAVE_PA */
 	{ 0xc0011020, 0xc0011023, 0 },		/* LS, IC, DC, BU configuration */
 	{ 0xc001102a, 0xc001102a, 0 },		/* BU_CFG2 */
+	{ 0xc001102c, 0xc001102c, 0 },		/* EX_CFG */
 };
 
 static bool quiet_msr(u32 index, u64 *value)
@@ -183,7 +211,8 @@ static int time_get(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 		return MSR_OK;
 	case MSR_PV_WALL_CLOCK:
 	case MSR_PV_SYSTEM_TIME:
-	case MSR_PV_FIRST ... MSR_PV_LAST:
+	case MSR_PV_CLOCKS ... MSR_PV_CLOCKS + 1:
+	case MSR_PV_STEAL ... MSR_PV_EOI:
 		return x86_pv_msr_get(v, index, data);
 	}
 	return MSR_UNKNOWN;
@@ -209,7 +238,8 @@ static int time_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
 		return MSR_OK;
 	case MSR_PV_WALL_CLOCK:
 	case MSR_PV_SYSTEM_TIME:
-	case MSR_PV_FIRST ... MSR_PV_LAST:
+	case MSR_PV_CLOCKS ... MSR_PV_CLOCKS + 1:
+	case MSR_PV_STEAL ... MSR_PV_EOI:
 		return x86_pv_msr_set(v, index, data);
 	}
 	return MSR_UNKNOWN;
@@ -229,6 +259,12 @@ static u64 spec_ctrl_allowed(struct x86_vcpu *v, bool host)
 		return spec_ctrl_bits(cpuid_ebx(0x80000008));
 	e = x86_cpuid_find(v, 0x80000008, 0);
 	return e ? spec_ctrl_bits(e->ebx & cpuid_ebx(0x80000008)) : 0;
+}
+
+static bool guest_has_osvw(struct x86_vcpu *v)
+{
+	return x86_guest_has(v, 0x80000001, 0, CPUID_REG_ECX,
+			     CPUID_8000_0001_ECX_OSVW);
 }
 
 static int system_get(struct x86_vcpu *v, u32 index, u64 *data, bool host)
@@ -252,6 +288,15 @@ static int system_get(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 		*data = v->msrs.platform_info;
 		return host || vm->guest_can_read_platform_info ?
 			MSR_OK : MSR_INVALID;
+	case MSR_MISC_FEATURES:
+		*data = v->msrs.misc_features;
+		return MSR_OK;
+	case MSR_OSVW_LENGTH:
+		*data = v->msrs.osvw_length;
+		return host || guest_has_osvw(v) ? MSR_OK : MSR_INVALID;
+	case MSR_OSVW_STATUS:
+		*data = v->msrs.osvw_status;
+		return host || guest_has_osvw(v) ? MSR_OK : MSR_INVALID;
 	case MSR_MISC_ENABLE:
 		*data = v->msrs.misc_enable;
 		return MSR_OK;
@@ -286,6 +331,17 @@ static int misc_enable_set(struct x86_vcpu *v, u64 data, bool host)
 		       (*stored & MISC_ENABLE_FIXED);
 	*stored = data;
 	x86_cpuid_update_runtime(v);
+	return MSR_OK;
+}
+
+/* Nothing but CPUID faulting, and that only where PLATFORM_INFO says so. */
+static int misc_features_set(struct x86_vcpu *v, u64 data, bool host)
+{
+	if (data & ~MISC_FEATURES_CPUID_FAULT)
+		return MSR_INVALID;
+	if (data && !host && !(v->msrs.platform_info & PLATFORM_CPUID_FAULT))
+		return MSR_INVALID;
+	v->msrs.misc_features = data;
 	return MSR_OK;
 }
 
@@ -358,6 +414,18 @@ static int system_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
 		if (!host)
 			return MSR_INVALID;
 		v->msrs.platform_info = data;
+		return MSR_OK;
+	case MSR_MISC_FEATURES:
+		return misc_features_set(v, data, host);
+	case MSR_OSVW_LENGTH:
+		if (!host)
+			return MSR_INVALID;
+		v->msrs.osvw_length = data;
+		return MSR_OK;
+	case MSR_OSVW_STATUS:
+		if (!host)
+			return MSR_INVALID;
+		v->msrs.osvw_status = data;
 		return MSR_OK;
 	case MSR_MISC_ENABLE:
 		return misc_enable_set(v, data, host);
@@ -465,7 +533,7 @@ static int msr_read(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 	if (ret != MSR_UNKNOWN)
 		return ret;
 	if (x86_is_mce_msr(v, index))
-		return x86_mce_msr_get(v, index, data);
+		return x86_mce_msr_get(v, index, data, host);
 	stored = memory_type_msr(v, index);
 	if (stored) {
 		*data = *stored;
@@ -552,6 +620,13 @@ void x86_msr_reset(struct x86_vcpu *v, bool init)
 	m->tsc_adjust = 0;
 	m->hwcr = 0;
 	m->spec_ctrl = 0;
+	m->platform_info = PLATFORM_CPUID_FAULT;
+	m->misc_features = 0;
+	m->osvw_length = OSVW_LENGTH;
+	m->osvw_status = 0;
+	if (boot_cpu_has(X86_FEATURE_OSVW))
+		rdmsrl(MSR_OSVW_STATUS, m->osvw_status);
+	m->osvw_status &= OSVW_HOST;
 	x86_msr_feature(MSR_UCODE_REV, &m->microcode);
 	x86_msr_feature(MSR_DE_CFG, &m->de_cfg);
 	x86_mce_reset(v);

@@ -15,9 +15,11 @@ enum msr_answer {
 	MSR_UNKNOWN = 2,
 };
 
+#define MISC_FEATURES_CPUID_FAULT	BIT_ULL(0)	/* of MSR 140h */
+
 /* mce.c: machine check banks */
 bool x86_is_mce_msr(struct x86_vcpu *v, u32 index);
-int x86_mce_msr_get(struct x86_vcpu *v, u32 index, u64 *data);
+int x86_mce_msr_get(struct x86_vcpu *v, u32 index, u64 *data, bool host);
 int x86_mce_msr_set(struct x86_vcpu *v, u32 index, u64 data, bool host);
 void x86_mce_reset(struct x86_vcpu *v);
 long x86_mce_dev_ioctl(unsigned int cmd, void __user *argp);

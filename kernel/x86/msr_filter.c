@@ -54,10 +54,10 @@ static int filter_add(struct x86_msr_filter *filter,
 	u64 size = msr_filter_bitmap_size(user->nmsrs);
 	void *bitmap;
 
-	if (user->flags & ~(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE))
-		return -EINVAL;
 	if (!user->nmsrs)	/* an unused slot */
 		return 0;
+	if (user->flags & ~(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE))
+		return -EINVAL;
 	if (!user->flags || size > KVM_MSR_FILTER_MAX_BITMAP_SIZE)
 		return -EINVAL;
 	bitmap = kmalloc(size, GFP_KERNEL_ACCOUNT);

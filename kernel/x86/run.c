@@ -9,6 +9,7 @@
 #include <asm/msr.h>
 
 #include "../hostwork.h"
+#include "msr.h"
 #include "trace.h"
 #include "x86.h"
 
@@ -77,6 +78,12 @@ int x86_emulate_nop(struct x86_vcpu *v)
 }
 EXPORT_SYMBOL_GPL(x86_emulate_nop);
 
+static int inject_gp(struct x86_vcpu *v)
+{
+	x86_queue_exception_e(v, GP_VECTOR, 0);
+	return 1;
+}
+
 int x86_emulate_cpuid(struct x86_vcpu *v)
 {
 	u32 a = v->gpr[REG_RAX], b, c = v->gpr[REG_RCX], d;
@@ -85,6 +92,9 @@ int x86_emulate_cpuid(struct x86_vcpu *v)
 	v->vcpu.stat.cpuid_exits++;
 	if (ret != 1)
 		return ret;
+	if (v->msrs.misc_features & MISC_FEATURES_CPUID_FAULT &&
+	    x86_op(get_cpl)(v))
+		return inject_gp(v);
 	x86_cpuid_query(v, &a, &b, &c, &d);
 	v->gpr[REG_RAX] = a;
 	v->gpr[REG_RBX] = b;
@@ -93,12 +103,6 @@ int x86_emulate_cpuid(struct x86_vcpu *v)
 	return x86_advance_rip(v, v->next_rip);
 }
 EXPORT_SYMBOL_GPL(x86_emulate_cpuid);
-
-static int inject_gp(struct x86_vcpu *v)
-{
-	x86_queue_exception_e(v, GP_VECTOR, 0);
-	return 1;
-}
 
 static int complete_msr(struct kvm_vcpu *vcpu)
 {
@@ -590,6 +594,7 @@ static int run_loaded(struct x86_vcpu *v)
 	}
 	if (READ_ONCE(v->vcpu.run->immediate_exit))
 		return -EINTR;
+	v->ran_once = true;
 	return run_loop(v);
 }
 
@@ -602,7 +607,6 @@ int kvm_arch_vcpu_run(struct kvm_vcpu *vcpu)
 	kvm_sigset_activate(vcpu);
 	x86_fpu_load_guest(v);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
-	v->ran_once = true;
 	ret = run_loaded(v);
 	store_user_state(v);
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);

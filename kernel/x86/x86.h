@@ -102,7 +102,10 @@ struct x86_msr_state {
 	u64 microcode;
 	u64 spec_ctrl;
 	u64 tsc_aux;
+	u64 misc_features;	/* 140 */
 	u64 hwcr;		/* c0010015 */
+	u64 osvw_length;	/* c0010140 */
+	u64 osvw_status;	/* c0010141 */
 	u64 de_cfg;		/* c0011029 */
 };
 
@@ -175,7 +178,8 @@ struct x86_vcpu {
 	u32 tsc_khz;
 	u64 last_host_tsc;
 	int tsc_cpu;			/* where the clock page was computed */
-	bool ran_once;			/* KVM_RUN was called: CPUID is fixed */
+	bool enforce_pv_cpuid;
+	bool ran_once;			/* the guest was entered: CPUID is fixed */
 	void *hostwork;			/* hostwork.c */
 	u64 npt_seen_gen;		/* paranoid: x86_npt_note_flush() */
 };
@@ -205,7 +209,7 @@ struct x86_vm {
 	bool exception_payload_enabled;
 	bool triple_fault_event;
 	bool exit_on_emulation_failure;
-	bool enforce_pv_cpuid;
+	bool hlt_in_guest;		/* KVM_CAP_X86_DISABLE_EXITS */
 	bool guest_can_read_platform_info;
 	u32 user_space_msr_mask;	/* KVM_MSR_EXIT_REASON_* */
 	struct x86_msr_filter __rcu *msr_filter;
@@ -515,6 +519,7 @@ bool x86_pv_has(struct x86_vcpu *v, u32 bit);
 long x86_time_vm_ioctl(struct x86_vm *vm, unsigned int cmd, unsigned long arg);
 long x86_time_vcpu_ioctl(struct x86_vcpu *v, unsigned int cmd,
 			 unsigned long arg);
+long x86_clock_pairing(struct x86_vcpu *v, gpa_t gpa, u64 type);
 
 /* ---- mmu/npt.c: the nested page table of a VM ---- */
 

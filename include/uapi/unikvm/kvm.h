@@ -262,7 +262,9 @@ struct kvm_irq_routing {
 };
 KVM_ABI_SIZE(struct kvm_irq_routing, 8);
 
-/* KVM_SIGNAL_MSI */
+/* KVM_SIGNAL_MSI; flags of it, and of a route to a message */
+#define KVM_MSI_VALID_DEVID	(1U << 0)
+
 struct kvm_msi {
 	__u32 address_lo;
 	__u32 address_hi;
@@ -467,6 +469,7 @@ KVM_ABI_SIZE(struct kvm_device_attr, 24);
 #define KVM_CAP_IRQFD_RESAMPLE			82
 #define KVM_CAP_DEVICE_CTRL			89
 #define KVM_CAP_IOAPIC_POLARITY_IGNORED		97
+#define KVM_CAP_EXT_EMUL_CPUID			95
 #define KVM_CAP_ENABLE_CAP_VM			98
 #define KVM_CAP_IOEVENTFD_NO_LENGTH		100
 #define KVM_CAP_CHECK_EXTENSION_VM		105
@@ -479,6 +482,7 @@ KVM_ABI_SIZE(struct kvm_device_attr, 24);
 #define KVM_CAP_MAX_VCPU_ID			128
 #define KVM_CAP_X2APIC_API			129
 #define KVM_CAP_IMMEDIATE_EXIT			136
+#define KVM_CAP_X86_DISABLE_EXITS		143
 #define KVM_CAP_GET_MSR_FEATURES		153
 #define KVM_CAP_MSR_PLATFORM_INFO		159
 #define KVM_CAP_COALESCED_PIO			162

@@ -441,7 +441,7 @@ void x86_lapic_reset(struct x86_vcpu *v, bool init)
 
 	if (!apic) {
 		if (!init)
-			v->apic_base = base & ~LAPIC_BASE_ENABLE;
+			v->apic_base = base;
 		return;
 	}
 	lapic_timer_disarm(apic);

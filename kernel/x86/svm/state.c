@@ -195,6 +195,8 @@ static void init_control(struct svm_vcpu *svm)
 	struct vmcb_control *c = &svm->vmcb->control;
 
 	vmcb_init_intercepts(c);
+	if (to_x86_vm(svm->x86.vcpu.kvm)->hlt_in_guest)
+		vmcb_no_intercept(c, INTERCEPT_HLT);
 	c->iopm_base_pa = iopm_pa;
 	c->msrpm_base_pa = __sme_set(virt_to_phys(svm->msrpm));
 	c->int_ctl = V_INTR_MASKING;

@@ -5,6 +5,7 @@
 #include <linux/module.h>
 #include <linux/percpu.h>
 
+#include <asm/cpu_device_id.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/reboot.h>
@@ -221,6 +222,13 @@ static void __exit svm_exit(void)
 	svm_iopm_free();
 	svm_cpus_free();
 }
+
+/* udev loads the module where a processor has this, as it does KVM's. */
+static const struct x86_cpu_id svm_cpus[] = {
+	X86_MATCH_FEATURE(X86_FEATURE_SVM, NULL),
+	{ }
+};
+MODULE_DEVICE_TABLE(x86cpu, svm_cpus);
 
 module_init(svm_init);
 module_exit(svm_exit);

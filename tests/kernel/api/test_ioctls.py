@@ -190,6 +190,7 @@ KVM_CAP_SIGNAL_MSI                      1
 KVM_CAP_READONLY_MEM                    1
 KVM_CAP_IRQFD_RESAMPLE                  1
 KVM_CAP_IOAPIC_POLARITY_IGNORED         1
+KVM_CAP_EXT_EMUL_CPUID                  1
 KVM_CAP_ENABLE_CAP_VM                   1
 KVM_CAP_IOEVENTFD_NO_LENGTH             1
 KVM_CAP_CHECK_EXTENSION_VM              1
@@ -200,6 +201,7 @@ KVM_CAP_VCPU_ATTRIBUTES                 1
 KVM_CAP_MAX_VCPU_ID                     4096
 KVM_CAP_X2APIC_API                      3
 KVM_CAP_IMMEDIATE_EXIT                  1
+KVM_CAP_X86_DISABLE_EXITS               14
 KVM_CAP_GET_MSR_FEATURES                1
 KVM_CAP_MSR_PLATFORM_INFO               1
 KVM_CAP_COALESCED_PIO                   1
@@ -207,7 +209,7 @@ KVM_CAP_EXCEPTION_PAYLOAD               1
 KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2       3
 KVM_CAP_LAST_CPU                        1
 KVM_CAP_STEAL_TIME                      1
-KVM_CAP_X86_USER_SPACE_MSR              7
+KVM_CAP_X86_USER_SPACE_MSR              1
 KVM_CAP_X86_MSR_FILTER                  1
 KVM_CAP_ENFORCE_PV_FEATURE_CPUID        1
 KVM_CAP_SET_GUEST_DEBUG2                2031619
@@ -222,11 +224,9 @@ KVM_CAP_X86_TRIPLE_FAULT_EVENT          1
 # Capabilities that stock has and we do not, or with another value.
 CAPS_DIFFERENT = {
     "KVM_CAP_VAPIC": "TPR accesses need no patching under nested paging",
-    "KVM_CAP_EXT_EMUL_CPUID": "nothing is there by emulation only",
     "KVM_CAP_MMU_SHADOW_CACHE_CONTROL": "there is no limit to control",
     "KVM_CAP_PCI_SEGMENT": "belongs to devices assigned in a way that KVM gave up",
     "KVM_CAP_INTR_SHADOW": "KVM_GET_VCPU_EVENTS shows it, and KVM forgot to say so",
-    "KVM_CAP_X86_USER_SPACE_MSR": "ours says which reasons it takes",
     "KVM_CAP_X86_SMM": "no SMM", "KVM_CAP_MULTI_ADDRESS_SPACE": "no SMM",
     "KVM_CAP_NESTED_STATE": "no nested guests",
     "KVM_CAP_PMU_EVENT_FILTER": "no virtual PMU", "KVM_CAP_PMU_CAPABILITY": "no virtual PMU",
@@ -239,7 +239,8 @@ CAPS_DIFFERENT = {
     "KVM_CAP_SGX_ATTRIBUTE": "Intel's", "KVM_CAP_X86_NOTIFY_VMEXIT": "Intel's",
     "KVM_CAP_X86_BUS_LOCK_EXIT": "Intel's",
     "KVM_CAP_VM_DISABLE_NX_HUGE_PAGES": "Intel's erratum",
-    "KVM_CAP_X86_DISABLE_EXITS": "to come", "KVM_CAP_HALT_POLL": "to come",
+    "KVM_CAP_X86_DISABLE_EXITS": "MWAIT always exits",
+    "KVM_CAP_HALT_POLL": "a halted vCPU sleeps at once",
     "KVM_CAP_SYSTEM_EVENT_DATA": "no system events",
     "KVM_CAP_SMALLER_MAXPHYADDR": "nested paging only",
     "KVM_CAP_XEN_HVM": "no Xen interface",

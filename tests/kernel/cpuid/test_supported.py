@@ -24,7 +24,7 @@ FORBIDDEN = {
     "STIBP": (7, 0, m.EDX, 27), "ARCH_CAPABILITIES": (7, 0, m.EDX, 29),
     "XSAVES": (0xd, 1, m.EAX, 3), "XFD": (0xd, 1, m.EAX, 4),
     "SVM": (0x80000001, 0, m.ECX, 2), "EXTAPIC": (0x80000001, 0, m.ECX, 3),
-    "OSVW": (0x80000001, 0, m.ECX, 9), "IBS": (0x80000001, 0, m.ECX, 10),
+    "IBS": (0x80000001, 0, m.ECX, 10),
     "SKINIT": (0x80000001, 0, m.ECX, 12), "LWP": (0x80000001, 0, m.ECX, 15),
     "PERFCTR_CORE": (0x80000001, 0, m.ECX, 23), "BPEXT": (0x80000001, 0, m.ECX, 26),
     "MWAITX": (0x80000001, 0, m.ECX, 29),
@@ -37,7 +37,7 @@ PASSED = {
     "MOVBE": (1, 0, m.ECX, 22), "XSAVE": (1, 0, m.ECX, 26), "AVX": (1, 0, m.ECX, 28),
     "RDRAND": (1, 0, m.ECX, 30), "TSC": (1, 0, m.EDX, 4), "APIC": (1, 0, m.EDX, 9),
     "MTRR": (1, 0, m.EDX, 12), "MCA": (1, 0, m.EDX, 14), "PAT": (1, 0, m.EDX, 16),
-    "SSE2": (1, 0, m.EDX, 26),
+    "SSE2": (1, 0, m.EDX, 26), "SS": (1, 0, m.EDX, 27),
     "FSGSBASE": (7, 0, m.EBX, 0), "SMEP": (7, 0, m.EBX, 7), "SMAP": (7, 0, m.EBX, 20),
     "SHA": (7, 0, m.EBX, 29), "UMIP": (7, 0, m.ECX, 2), "PKU": (7, 0, m.ECX, 3),
     "RDPID": (7, 0, m.ECX, 22), "FSRM": (7, 0, m.EDX, 4),
@@ -45,9 +45,16 @@ PASSED = {
     "SYSCALL": (0x80000001, 0, m.EDX, 11), "NX": (0x80000001, 0, m.EDX, 20),
     "GBPAGES": (0x80000001, 0, m.EDX, 26), "RDTSCP": (0x80000001, 0, m.EDX, 27),
     "LM": (0x80000001, 0, m.EDX, 29), "LAHF": (0x80000001, 0, m.ECX, 0),
+    "CMP_LEGACY": (0x80000001, 0, m.ECX, 1), "OSVW": (0x80000001, 0, m.ECX, 9),
     "INVTSC": (0x80000007, 0, m.EDX, 8), "CLZERO": (0x80000008, 0, m.EBX, 0),
     "IBPB": (0x80000008, 0, m.EBX, 12), "IBRS": (0x80000008, 0, m.EBX, 14),
-    "STIBP": (0x80000008, 0, m.EBX, 15), "SSBD": (0x80000008, 0, m.EBX, 24), "LFENCE_RDTSC": (0x80000021, 0, m.EAX, 2),
+    "STIBP": (0x80000008, 0, m.EBX, 15), "SSBD": (0x80000008, 0, m.EBX, 24),
+    # what is true of the processor is true of its guests
+    "STIBP_ALWAYS": (0x80000008, 0, m.EBX, 17), "BTC_NO": (0x80000008, 0, m.EBX, 29),
+    "IBPB_RET": (0x80000008, 0, m.EBX, 30), "VERW_CLEAR": (0x80000021, 0, m.EAX, 5),
+    "IBPB_BRTYPE": (0x80000021, 0, m.EAX, 28), "SRSO_NO": (0x80000021, 0, m.EAX, 29),
+    "TSA_SQ_NO": (0x80000021, 0, m.ECX, 1), "TSA_L1_NO": (0x80000021, 0, m.ECX, 2),
+    "LFENCE_RDTSC": (0x80000021, 0, m.EAX, 2),
 }
 
 FORCED = {"X2APIC": (1, 0, m.ECX, 21), "HYPERVISOR": (1, 0, m.ECX, 31),
@@ -56,7 +63,8 @@ FORCED = {"X2APIC": (1, 0, m.ECX, 21), "HYPERVISOR": (1, 0, m.ECX, 31),
 # Leaves whose registers hold feature bits, and nothing else.
 FEATURE_WORDS = {(1, 0, m.ECX), (1, 0, m.EDX), (7, 0, m.EBX), (7, 0, m.ECX), (7, 0, m.EDX),
                  (7, 1, m.EAX), (0xd, 1, m.EAX), (0x80000001, 0, m.ECX), (0x80000001, 0, m.EDX),
-                 (0x80000007, 0, m.EDX), (0x80000008, 0, m.EBX), (0x80000021, 0, m.EAX)}
+                 (0x80000007, 0, m.EDX), (0x80000008, 0, m.EBX), (0x80000021, 0, m.EAX),
+                 (0x80000021, 0, m.ECX)}
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +109,11 @@ def test_an_epyc(cpuid):
         (0x40000000, 0): (0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d),
         (0x40000001, 0): (0x0100008b, 0, 0, 0),
         (0x80000000, 0): (0x80000021, 0x68747541, 0x444d4163, 0x69746e65),
-        (0x80000001, 0): (0x00a00f11, 0x40000000, 0x004001f1, 0x2fd3fbff),
+        (0x80000001, 0): (0x00a00f11, 0x40000000, 0x004003f3, 0x2fd3fbff),
         (0x80000005, 0): m.EPYC[0x80000005, 0],
         (0x80000006, 0): m.EPYC[0x80000006, 0],
         (0x80000007, 0): (0, 0, 0, 0x100),
-        (0x80000008, 0): (0x3030, 0x1100d205, 0, 0),
+        (0x80000008, 0): (0x3030, 0x1102d205, 0, 0),
         (0x8000001d, 0): (0x121, 0x01c0003f, 0x3f, 0),
         (0x8000001e, 0): (0, 0, 0, 0),
         (0x80000021, 0): (0x45, 0, 0, 0),
@@ -127,12 +135,13 @@ def test_masks_are_these(cpuid):
     out = m.supported(cpuid, m.all_ones, ALL_XCR0)
     words = {(f, i, r): out[f, i].regs[r] for f, i, r in FEATURE_WORDS}
     assert {k: hex(v) for k, v in words.items()} == {
-        (1, 0, m.ECX): hex(0xf6fa3203), (1, 0, m.EDX): hex(0x078bfbff),
+        (1, 0, m.ECX): hex(0xf6fa3203), (1, 0, m.EDX): hex(0x0f8bfbff),
         (7, 0, m.EBX): hex(0xf1bf27eb), (7, 0, m.ECX): hex(0x1a405f4e),
         (7, 0, m.EDX): hex(0x00804110), (7, 1, m.EAX): hex(0x00801c30),
-        (0xd, 1, m.EAX): hex(0x7), (0x80000001, 0, m.ECX): hex(0x006109f1),
+        (0xd, 1, m.EAX): hex(0x7), (0x80000001, 0, m.ECX): hex(0x00610bf3),
         (0x80000001, 0, m.EDX): hex(0xefd3fbff), (0x80000007, 0, m.EDX): hex(0x100),
-        (0x80000008, 0, m.EBX): hex(0x1500d205), (0x80000021, 0, m.EAX): hex(0x45),
+        (0x80000008, 0, m.EBX): hex(0x7502d205), (0x80000021, 0, m.EAX): hex(0x30000065),
+        (0x80000021, 0, m.ECX): hex(0x6),
     }
 
 

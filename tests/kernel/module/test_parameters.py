@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Module parameters under the names that tools read, and true."""
+"""Module parameters under the names that tools read, and true; when udev loads the module."""
 
 import pytest
+
+from unikvm.lab import modules
+
+from lib import tree
 
 pytestmark = pytest.mark.module
 
@@ -20,6 +24,12 @@ FIXED = {
 def values(l1, module: str) -> dict[str, str]:
     out = l1.check(f"cd /sys/module/{module}/parameters; grep . *")
     return dict(line.split(":", 1) for line in out.splitlines())
+
+
+def test_the_processor_s_feature_loads_it():
+    """SVM, CPUID 8000_0001h ecx bit 2: word 6 of Linux's features."""
+    alias = modules.modinfo(tree.build_dir() / "kernel/kvm-amd.ko", "alias")
+    assert alias.strip() == f"cpu:type:x86,ven*fam*mod*:feature:*{6 * 32 + 2:04X}*"
 
 
 def test_values(l1_tree):

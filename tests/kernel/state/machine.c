@@ -38,6 +38,7 @@ static const uint8_t insns[NR_INSNS][8] = {
 	[INSN_XSETBV] = { 0x0f, 0x01, 0xd1, 0xf4 },
 	[INSN_CR4_WRITE] = { 0x0f, 0x22, 0xe0, 0xf4 },
 	[INSN_CR4_READ] = { 0x0f, 0x20, 0xe0, 0xf4 },
+	[INSN_VMMCALL] = { 0x0f, 0x01, 0xd9, 0xf4 },
 };
 
 /* edi = 1, skip to the HLT: it follows two or three bytes later */
@@ -194,8 +195,10 @@ struct kvm_cpuid_entry2 *cpuid_entry(struct machine *m, uint32_t function,
 
 /* ---- a VM's life ---- */
 
-static void add_cpu(struct machine *m, int cpu)
+void machine_add_cpu(struct machine *m)
 {
+	int cpu = m->ncpus;
+
 	m->cpu[cpu] = MUST(m->vm, KVM_CREATE_VCPU, cpu);
 	m->run[cpu] = mmap(NULL, m->run_size, PROT_READ | PROT_WRITE,
 			   MAP_SHARED, m->cpu[cpu], 0);
@@ -226,7 +229,7 @@ struct machine *machine_new(int ncpus)
 	MUST(m->kvm, KVM_GET_SUPPORTED_CPUID, &m->cpuid);
 	load_guest(m);
 	for (i = 0; i < ncpus; i++)
-		add_cpu(m, i);
+		machine_add_cpu(m);
 	return m;
 }
 
@@ -278,7 +281,7 @@ static bool wanted(const char *name, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const struct check *const groups[] = {
-		cpuid_checks, msr_checks, time_checks, regs_checks,
+		cpuid_checks, msr_checks, time_checks, regs_checks, abi_checks,
 	};
 	bool stock = false;
 	int failed = 0;

@@ -29,7 +29,8 @@ struct machine {
 
 /* Instructions in the guest; each ends in HLT. See machine.c. */
 enum insn { INSN_NOP, INSN_CPUID, INSN_RDMSR, INSN_WRMSR, INSN_RDTSC,
-	    INSN_XSETBV, INSN_CR4_WRITE, INSN_CR4_READ, NR_INSNS };
+	    INSN_XSETBV, INSN_CR4_WRITE, INSN_CR4_READ, INSN_VMMCALL,
+	    NR_INSNS };
 
 struct regs32 {
 	uint32_t eax, ebx, ecx, edx;
@@ -38,6 +39,7 @@ struct regs32 {
 
 struct machine *machine_new(int ncpus);
 void machine_free(struct machine *m);
+void machine_add_cpu(struct machine *m);
 /* Enter the guest for one instruction; the exit reason that ended it. */
 int guest_exec(struct machine *m, int cpu, enum insn insn, struct regs32 *r);
 /* As above, and the exit must be HLT. */
@@ -86,6 +88,6 @@ struct check {
 #define END_OF_CHECKS	{ NULL, 0, NULL, false }
 
 extern const struct check cpuid_checks[], msr_checks[], time_checks[],
-	regs_checks[];
+	regs_checks[], abi_checks[];
 
 #endif

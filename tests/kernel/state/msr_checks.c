@@ -84,6 +84,9 @@ static void what_guests_touch(struct machine *m)
 		0x259, 0x268, 0x26f, 0x277, 0x2ff, 0x6e0, 0xc0000080,
 		0xc0010000, 0xc0010003, 0xc0010010, 0xc0010015, 0xc0010055,
 		0xc0011029, 0x179, 0x17a,
+		/* by others, see their sources */
+		0x0, 0x1, 0x17, 0x2a, 0xc1, 0x186, 0x606, 0x641, 0xc0010112,
+		0xc0010113, 0xc001102c,
 	};
 	uint64_t data;
 	uint32_t i;
@@ -94,6 +97,12 @@ static void what_guests_touch(struct machine *m)
 	}
 	CHECK(guest_rdmsr(m, 0xfe, &data));
 	EQUAL(data, 0x508);
+	CHECK(guest_rdmsr(m, 0x198, &data));
+	EQUAL(data, 4ULL << 40 | 1000);
+	CHECK(guest_rdmsr(m, 0xc001001b, &data));
+	EQUAL(data, 1 << 29);
+	CHECK(guest_rdmsr(m, 0x11e, &data));
+	EQUAL(data, 0xbe702111);
 	CHECK(guest_wrmsr(m, 0xc0010007, 0));
 	CHECK(guest_wrmsr(m, 0x8b, 0));
 	CHECK(guest_wrmsr(m, 0x1fc, 0x1234));
@@ -224,6 +233,9 @@ static void machine_checks(struct machine *m)
 				   .bank = 2 };
 	uint64_t cap, data;
 
+	CHECK(host_rdmsr(m, 0, 0x17b, &data));
+	CHECK(guest_rdmsr(m, 0x400, &data));
+	EQUAL(data, 0);			/* reporting is off at first */
 	MUST(m->kvm, KVM_X86_GET_MCE_CAP_SUPPORTED, &cap);
 	CHECK(cap & 1 << 8);
 	cap |= 10;
@@ -249,12 +261,66 @@ static void platform_info(struct machine *m)
 {
 	uint64_t data;
 
+	/* CPUID can be made to fault, if this says so. */
+	CHECK(guest_rdmsr(m, 0xce, &data));
+	EQUAL(data, 1u << 31);
+	CHECK(guest_wrmsr(m, 0x140, 1));
+	CHECK(!guest_wrmsr(m, 0x140, 2));
+	CHECK(guest_wrmsr(m, 0x140, 0));
 	CHECK(host_wrmsr(m, 0, 0xce, 0xff00));
 	CHECK(guest_rdmsr(m, 0xce, &data));
 	EQUAL(data, 0xff00);
 	CHECK(!guest_wrmsr(m, 0xce, 0));
+	CHECK(!guest_wrmsr(m, 0x140, 1));
 	enable(m, KVM_CAP_MSR_PLATFORM_INFO, 0);
 	CHECK(!guest_rdmsr(m, 0xce, &data));
+}
+
+#define USER_CS		0x1b
+#define USER_SS		0x23
+
+/* A #GP in user mode stays there: no task state is needed. */
+static void user_mode(struct machine *m)
+{
+	static const uint64_t segments[] = { 0x00cffb000000ffff,
+					     0x00cff3000000ffff };
+	uint64_t handler = SCRATCH + 0x10;
+	uint64_t gate = (handler & 0xffff) | (uint64_t)USER_CS << 16 |
+			0xee00ULL << 32 | handler >> 16 << 48;
+	struct kvm_sregs sregs;
+
+	MUST(m->cpu[0], KVM_GET_SREGS, &sregs);
+	memcpy(m->ram + sregs.gdt.base + 0x18, segments, sizeof(segments));
+	memcpy(m->ram + sregs.idt.base + 8 * 13, &gate, sizeof(gate));
+	sregs.gdt.limit = 0x27;
+	sregs.cs.dpl = sregs.ss.dpl = 3;
+	sregs.cs.selector = USER_CS;
+	sregs.ss.selector = USER_SS;
+	MUST(m->cpu[0], KVM_SET_SREGS, &sregs);
+}
+
+/* CPUID in user mode, which has all ports: the port that it ends at. */
+static int cpuid_ends_at(struct machine *m)
+{
+	static const uint8_t code[] = { 0x0f, 0xa2, 0xe6, 0x77 };
+	static const uint8_t fault[] = { 0xe6, 0x78 };
+	struct kvm_regs regs = { .rip = SCRATCH, .rsp = SCRATCH + 0x1000,
+				 .rflags = 0x3002 };
+
+	memcpy(m->ram + SCRATCH, code, sizeof(code));
+	memcpy(m->ram + SCRATCH + 0x10, fault, sizeof(fault));
+	user_mode(m);
+	MUST(m->cpu[0], KVM_SET_REGS, &regs);
+	MUST(m->cpu[0], KVM_RUN, 0);
+	EQUAL(m->run[0]->exit_reason, KVM_EXIT_IO);
+	return m->run[0]->io.port;
+}
+
+static void cpuid_faults(struct machine *m)
+{
+	EQUAL(cpuid_ends_at(m), 0x77);
+	CHECK(host_wrmsr(m, 0, 0x140, 1));
+	EQUAL(cpuid_ends_at(m), 0x78);
 }
 
 const struct check msr_checks[] = {
@@ -269,5 +335,6 @@ const struct check msr_checks[] = {
 	COMMON("msr: unknown to user space", 1, unknown_to_user),
 	COMMON("msr: machine check banks", 1, machine_checks),
 	COMMON("msr: platform info", 1, platform_info),
+	COMMON("msr: CPUID faults in user mode", 1, cpuid_faults),
 	END_OF_CHECKS
 };

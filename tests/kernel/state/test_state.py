@@ -11,7 +11,8 @@ from lib import programs
 pytestmark = pytest.mark.module
 
 HERE = Path(__file__).parent
-SOURCES = ["machine.c", "cpuid_checks.c", "msr_checks.c", "time_checks.c", "regs_checks.c"]
+SOURCES = ["machine.c", "cpuid_checks.c", "msr_checks.c", "time_checks.c", "regs_checks.c",
+           "abi_checks.c"]
 NAMES = {match.group(2): match.group(1) for source in SOURCES[1:]
          for match in re.finditer(r'^\t(COMMON|OURS)\("([^"]+)"', (HERE / source).read_text(),
                                   re.MULTILINE)}
