@@ -48,9 +48,9 @@ def test_a_newer_qemu(tmp_path, irqchip):
 
 
 @pytest.mark.full
-@pytest.mark.timeout(5400)
+@pytest.mark.timeout(7200)
 def test_the_whole_matrix(tmp_path):
-    run, cases = conformance(tmp_path, timeout=5300)
+    run, cases = conformance(tmp_path, timeout=7100)
     assert run.returncode == 0, run.stdout.decode() + run.stderr.decode()[-3000:]
     assert set(cases) == {case.name for case in qemu.all_cases()}
     assert {name for name, passed in cases.items() if not passed} <= {"breakpoint-q35-2cpu-on-direct"}

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from unikvm.cli import conformance_qemu
-from unikvm.lab import qemu, qemu_l1
+from unikvm.lab import guests, qemu, qemu_l1
 from unikvm.lab.conformance import Outcome, Row
 
 pytestmark = pytest.mark.unit
@@ -15,10 +15,12 @@ pytestmark = pytest.mark.unit
 
 def test_the_matrix_is_whole():
     cases = qemu.all_cases()
-    assert len({case.name for case in cases}) == len(cases) == 24 + 8 + 8 + 8 + 1
+    assert len({case.name for case in cases}) == len(cases) == 24 + 8 + 8 + 8 + 1 + 11
     boots = {(case.machine, case.cpus, case.irqchip, case.boot)
-             for case in cases if case.what == "boot"}
+             for case in cases if case.what == "boot" and case.machine in qemu.MACHINES
+             and case.irqchip in qemu.IRQCHIPS and case.boot in qemu.BOOTS}
     assert len(boots) == 2 * 3 * 2 * 2
+    assert {case.guest for case in cases} == set(guests.LINUX)
     assert qemu.choose(True) == list(qemu.SHORT)
     assert {case.what for case in qemu.choose(False, "gdb-q35")} == {"gdb"}
     assert all(case.what in qemu_l1.KINDS for case in cases)

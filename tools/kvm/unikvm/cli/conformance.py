@@ -7,7 +7,7 @@ import importlib
 # name -> what it runs; the suite's code is unikvm.cli.conformance_NAME.
 SUITES = {
     "selftests": "KVM's own selftests, on the stock and the tree's modules",
-    "qemu": "Debian's QEMU: boots, traffic, snapshots, a debugger",
+    "qemu": "Debian's QEMU: boots of several guests, traffic, snapshots, a debugger",
 }
 
 

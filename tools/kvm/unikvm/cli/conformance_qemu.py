@@ -27,9 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="where qemu.xml (JUnit) and qemu.ktap go (default: conformance/ "
                              "in the cache)")
     parser.epilog = ("A case is boot (to init, virtio disk and net traffic, power-off), reset (by "
-                     "the guest, which boots again), snapshot (savevm, loadvm), gdb (stops, steps) "
-                     "or breakpoint (skipped where the processor below L1 is emulated), with a "
-                     "machine, a number of CPUs, the irqchip (on, split), and how it boots.")
+                     "the guest, which boots again), snapshot (savevm, loadvm), gdb (stops, steps), "
+                     "breakpoint (skipped where the processor below L1 is emulated) or memtest "
+                     "(a pass of memtest86+), with a machine, a number of CPUs, the irqchip (on, "
+                     "split, off), how it boots, and the guest's kernel where it is none of amd64.")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -86,16 +86,17 @@ def plain_name(path: str) -> str:
     return path.removesuffix(".xz").removesuffix(".zst")
 
 
-def base() -> CpioArchive:
-    """busybox under all its names, and what any init needs."""
-    shell = busybox()
+def base(shell: Path | None = None) -> CpioArchive:
+    """busybox (shell, else this host's) under all its names, and what any init needs."""
+    own = busybox()
     archive = CpioArchive()
     for name in ("dev", "proc", "sys", "etc", "bin"):
         archive.folder(name)
     archive.device("dev/console", 5, 1)
     archive.device("dev/null", 1, 3)
-    archive.file("bin/busybox", shell.read_bytes(), 0o755)
-    applets = subprocess.run([shell, "--list"], capture_output=True, text=True, check=True)
+    archive.file("bin/busybox", (shell or own).read_bytes(), 0o755)
+    # Only our own is sure to run here.
+    applets = subprocess.run([own, "--list"], capture_output=True, text=True, check=True)
     for applet in sorted(set(applets.stdout.split()) - {"busybox"}):
         archive.symlink(f"bin/{applet}", "busybox")
     archive.symlink("sbin", "bin")
@@ -105,9 +106,9 @@ def base() -> CpioArchive:
     return archive
 
 
-def build(kernel: Kernel) -> bytes:
+def build(kernel: Kernel, shell: Path | None = None) -> bytes:
     """The archive for a kernel."""
-    archive = base()
+    archive = base(shell)
     archive.file("init", _INIT.read_bytes(), 0o755)
     folder = f"lib/modules/{kernel.version}"
     lines = []
@@ -119,11 +120,13 @@ def build(kernel: Kernel) -> bytes:
     return bytes(archive)
 
 
-def initramfs(kernel: Kernel) -> Path:
-    """The cached initramfs for a kernel, made when missing or out of date."""
-    shell = busybox()
+def initramfs(kernel: Kernel, shell: Path | None = None) -> Path:
+    """The cached initramfs for a kernel, made when missing or out of date.
+
+    shell: a static busybox for a kernel that cannot run this host's.
+    """
     digest = hashlib.sha256()
-    for part in (_INIT.read_bytes(), shell.read_bytes(), repr(WANTED).encode(),
+    for part in (_INIT.read_bytes(), (shell or busybox()).read_bytes(), repr(WANTED).encode(),
                  (kernel.modules / "modules.dep").read_bytes(),
                  Path(__file__).read_bytes()):
         digest.update(hashlib.sha256(part).digest())
@@ -131,7 +134,7 @@ def initramfs(kernel: Kernel) -> Path:
     folder.mkdir(exist_ok=True)
     path = folder / f"{kernel.version}-{digest.hexdigest()[:16]}.cpio"
     if not path.exists():
-        write_whole(path, build(kernel))
+        write_whole(path, build(kernel, shell))
     return path
 
 

@@ -82,19 +82,25 @@ def version_key(version: str) -> tuple[int, ...]:
 
 
 class Apt:
-    """apt-get and apt-cache with the system's lists, else with our own copy."""
+    """apt-get and apt-cache with the system's lists, else with our own copy.
 
-    def __init__(self) -> None:
-        self._options: list[str] = []
+    architecture: of the packages, where it is not this host's.
+    """
+
+    def __init__(self, architecture: str | None = None) -> None:
+        self._architecture = architecture
+        self._options = self._private() if architecture else []
 
     def _private(self) -> list[str]:
         """Lists and cache below our cache directory, for want of usable system ones."""
-        base = places.cache_dir() / "apt"
+        base = places.cache_dir() / "-".join(filter(None, ("apt", self._architecture)))
+        foreign = ["-o", f"APT::Architecture={self._architecture}",
+                   "-o", f"APT::Architectures={self._architecture}"] if self._architecture else []
         for name in ("lists/partial", "archives/partial"):
             (base / name).mkdir(parents=True, exist_ok=True)
         return ["-o", f"Dir::State::Lists={base}/lists", "-o", f"Dir::Cache={base}",
                 "-o", f"Dir::Cache::archives={base}/archives",
-                "-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User="]
+                "-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User=", *foreign]
 
     def _run(self, program: str, *arguments: str, cwd: Path | None = None,
              ) -> subprocess.CompletedProcess[str]:
@@ -109,10 +115,13 @@ class Apt:
         """Whether a package can be had, after an update of private lists if need be."""
         if self._candidate(package):
             return True
-        if not self._options:
+        if self._architecture is None:
+            if self._options:
+                return False
             self._options = self._private()
-            if not self._candidate(package):
-                self._run("apt-get", "-q", "update")
+            if self._candidate(package):
+                return True
+        self._run("apt-get", "-q", "update")
         return self._candidate(package)
 
     def _candidate(self, package: str) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import unikvm
-from unikvm.lab import conformance, initramfs, kernels
+from unikvm.lab import conformance, guests
 from unikvm.lab.machine import L1, L1Died, L1Wedged
 
 MACHINES, IRQCHIPS, BOOTS = ("pc", "q35"), ("on", "split"), ("direct", "seabios")
@@ -28,9 +28,10 @@ class Case:
     """One run of QEMU.
 
     what: "boot" (init, disk and net traffic, power-off), "reset" (by the guest, which boots
-    again), "snapshot" (savevm, loadvm), "gdb" (stepping, stopping), "breakpoint" (hits). boot:
-    "direct" hands the kernel over with -kernel, "seabios" has SeaBIOS start a boot loader from a
-    disk.
+    again), "snapshot" (savevm, loadvm), "gdb" (stepping, stopping), "breakpoint" (hits),
+    "memtest" (memtest86+). boot: "direct" hands the kernel over with -kernel, "seabios" has
+    SeaBIOS start a boot loader from a disk, "ovmf" is -kernel through UEFI firmware in flash
+    chips. guest: a name in guests.LINUX.
     """
 
     what: str
@@ -38,11 +39,13 @@ class Case:
     cpus: int
     irqchip: str
     boot: str = "direct"
+    guest: str = "amd64"
 
     @property
     def name(self) -> str:
         """As in the table and on the command line."""
-        return f"{self.what}-{self.machine}-{self.cpus}cpu-{self.irqchip}-{self.boot}"
+        name = f"{self.what}-{self.machine}-{self.cpus}cpu-{self.irqchip}-{self.boot}"
+        return name if self.guest == "amd64" else f"{name}-{self.guest}"
 
 
 def all_cases() -> list[Case]:
@@ -51,7 +54,18 @@ def all_cases() -> list[Case]:
              itertools.product(MACHINES, CPUS, IRQCHIPS, BOOTS)]
     others = [Case(what, machine, cpus, irqchip) for what, machine, irqchip, cpus in
               itertools.product(("reset", "snapshot", "gdb"), MACHINES, IRQCHIPS, (1, 4))]
-    return [*boots, *others, Case("breakpoint", "q35", 2, "on")]
+    return [*boots, *others, Case("breakpoint", "q35", 2, "on"), *other_guests()]
+
+
+def other_guests() -> list[Case]:
+    """Each of what the matrix lacks: 32-bit paging, flash, no chip set, no Linux, no irqchip."""
+    return [*(Case("boot", machine, cpus, "on", "direct", guest)
+              for guest in guests.LINUX if guest != "amd64"
+              for machine, cpus in (("pc", 1), ("q35", 2))),
+            *(Case("boot", "q35", cpus, "on", "ovmf") for cpus in (1, 2)),
+            *(Case("boot", "microvm", cpus, "on") for cpus in (1, 2)),
+            *(Case("memtest", machine, 2, "on") for machine in MACHINES),
+            Case("boot", "q35", 1, "off")]
 
 
 # What the test of one plain boot leaves out: two CPUs, the other chip set, most
@@ -65,15 +79,22 @@ def choose(short: bool, pattern: str | None = None) -> list[Case]:
     return [case for case in cases if pattern is None or pattern in case.name]
 
 
+def files(case: Case) -> dict[str, object]:
+    """What a case boots, for its order."""
+    if case.what == "memtest":
+        return {"vmlinuz": str(guests.memtest())}
+    linux = guests.linux(case.guest)
+    return {"vmlinuz": str(linux.vmlinuz), "release": linux.release,
+            "initramfs": str(linux.initramfs),
+            "flash": list(map(str, guests.ovmf())) if case.boot == "ovmf" else []}
+
+
 def run(machine: L1, case: Case, program: Sequence[str]) -> conformance.Outcome:
     """One case, in an L1 with a half loaded. L1Died and L1Wedged pass through.
 
     program: the words that start QEMU.
     """
-    kernel = kernels.resolve(None, kernels.DEFAULT_L2)
-    order = {**dataclasses.asdict(case), "qemu": [*program], "vmlinuz": str(kernel.vmlinuz),
-             "release": kernel.version, "limit": CASE_LIMIT,
-             "initramfs": str(initramfs.initramfs(kernel))}
+    order = {**dataclasses.asdict(case), **files(case), "qemu": [*program], "limit": CASE_LIMIT}
     site = Path(unikvm.__file__).resolve().parents[1]
     started = time.monotonic()
     # A second on top: the driver reports a case that takes too long by itself.
