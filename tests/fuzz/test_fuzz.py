@@ -28,12 +28,12 @@ def test_every_implemented_request_has_an_argument_made_for_it():
     assert sorted(rows) == sorted(re.findall(r"^\| `(KVM_\w+)` \|", there, re.MULTILINE))
 
 
-def fuzz(labs, kind, seconds, seed):
+def fuzz(labs, kind, seconds, seed, *more):
     """By the command, which knows what the emulator cannot bear and goes on after it."""
     labs.close()
     words = ["--lab-kernel", labs.kernel] if labs.kernel else []
     done = tree.unikvm("fuzz", kind, "--seconds", str(seconds), "--seed", str(seed),
-                       "--module-param", "kvm.paranoid=1", *words, timeout=seconds + 560)
+                       "--module-param", "kvm.paranoid=1", *words, *more, timeout=seconds + 560)
     out = done.stdout.decode()
     assert done.returncode == 0, out + done.stderr.decode()
     assert "all right: yes" in out
@@ -57,7 +57,8 @@ def test_user_space_at_random(labs):
 @pytest.mark.module
 @pytest.mark.timeout(600)
 def test_guests_at_random(labs):
-    out = fuzz(labs, "guest", 15, 15)
+    """Debian's QEMU loses an interrupt of L1 at times, which then looks stuck."""
+    out = fuzz(labs, "guest", 15, 15, "--lab-qemu", "patched")
     modes = re.search(r"guests started by mode: (.*), refused", out)[1]
     assert all(int(part.partition(":")[2]) > 0 for part in modes.split()), out
     assert int(re.search(r"checked (\d+) times, overwritten 0 times", out)[1]) > 0, out
