@@ -6,7 +6,7 @@
 #include "../hostwork.h"
 #include "x86.h"
 
-#define TSS_ADDR_MAX		(0xffffffffULL - 3 * PAGE_SIZE)
+#define TSS_ADDR_MAX		((1ULL << 32) - 3 * PAGE_SIZE)
 #define MIN_MMU_PAGES		64
 #define QUIRKS_VALID		(KVM_X86_QUIRK_LINT0_REENABLED |	\
 				 KVM_X86_QUIRK_CD_NW_CLEARED |		\

@@ -274,6 +274,8 @@ static void firecracker_vm(struct machine *m)
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
 	m->vm = CALL(kvm, KVM_CREATE_VM, 0);
+	/* The last three pages below 4 GiB are what gVisor gives. */
+	CALL(m->vm, KVM_SET_TSS_ADDR, 0xffffd000);
 	CALL(m->vm, KVM_SET_TSS_ADDR, TSS_ADDR);
 	CALL(m->vm, KVM_CREATE_IRQCHIP, 0);
 	CALL(m->vm, KVM_CREATE_PIT2, &pit);
