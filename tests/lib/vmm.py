@@ -84,5 +84,6 @@ class Guest:
         said = f"{ended.outcome}\n{ended.stdout}\n{ended.stderr}\n{ended.console[-3000:]}"
         assert ended.outcome.end == "shutdown" and ended.outcome.status == 0, said
         for trouble in ("BUG:", "WARNING:", "stall", "Clocksource", "Call Trace"):
-            assert trouble not in ended.console, said
+            found = [line for line in ended.console.splitlines() if trouble in line]
+            assert not found, f"{found[0]}\n{said}"
         return ended
