@@ -169,15 +169,6 @@ enum emul_result emul_linear_probe(struct emulator *e, u64 linear, u32 len,
 	return r;
 }
 
-bool emul_linear_is_memory(struct emulator *e, u64 linear)
-{
-	struct piece piece[2];
-	u8 byte;
-
-	return translate(e, linear, 1, 0, piece) == EMUL_OK &&
-	       !e->ops->phys_read(e, piece[0].gpa, &byte, 1);
-}
-
 enum emul_result emul_linear_write(struct emulator *e, u64 linear,
 				   const void *data, u32 len, u32 access)
 {

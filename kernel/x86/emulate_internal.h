@@ -114,8 +114,6 @@ enum emul_result emul_linear_read(struct emulator *e, u64 linear, void *data,
  */
 enum emul_result emul_linear_probe(struct emulator *e, u64 linear, u32 len,
 				   u32 access, bool *memory);
-/* Is there guest memory to be read? False also where a read would fault. */
-bool emul_linear_is_memory(struct emulator *e, u64 linear);
 enum emul_result emul_linear_write(struct emulator *e, u64 linear,
 				   const void *data, u32 len, u32 access);
 enum emul_result emul_linear_cmpxchg(struct emulator *e,

@@ -66,22 +66,16 @@ static enum emul_result port_in(struct emulator *e, u16 port, u8 size,
 	return EMUL_IO_NEEDED;
 }
 
-/* Elements in the buffer go to a device in the kernel, or wait for the exit. */
-static void port_out(struct emulator *e, u16 port, u8 size, u32 count)
+/* What is in the buffer goes to a device in the kernel, or waits for the exit. */
+static void port_out(struct emulator *e, u16 port, u8 size)
 {
 	struct emul_pio *p = &e->pio;
-	u32 i;
 
-	for (i = 0; i < count; i++)
-		if (e->ops->port_write(e, port, p->data + i * size, size))
-			break;
-	if (i == count)
+	if (!e->ops->port_write(e, port, p->data, size))
 		return;
-	/* A device may have left the bus in between: the rest is user's. */
-	memmove(p->data, p->data + i * size, (count - i) * size);
 	p->port = port;
 	p->size = size;
-	p->count = count - i;
+	p->count = 1;
 	p->in = false;
 }
 
@@ -141,32 +135,32 @@ static enum emul_result ins_batch(struct emulator *e, u16 port)
 	return EMUL_OK;
 }
 
-static enum emul_result outs_batch(struct emulator *e, u16 port)
+/*
+ * An exit for each element: user space that takes what an exit brings for one
+ * access, however wide, is used to that from KVM.
+ */
+static enum emul_result outs_one(struct emulator *e, u16 port)
 {
 	u8 seg = e->insn.seg_override == X86_NO_REG ? SEG_DS :
 						      e->insn.seg_override;
 	u8 size = port_size(e);
 	enum emul_result r;
 	u64 linear;
-	u32 count;
 
-	r = batch_linear(e, seg, REG_RSI, 0, &linear, &count);
-	/* A device is read element by element, as the guest would. */
-	if (r == EMUL_OK && count > 1 && !emul_linear_is_memory(e, linear))
-		count = 1;
+	r = emul_linear(e, seg, emul_index(e, REG_RSI), size, 0, &linear);
 	if (r == EMUL_OK)
-		r = emul_linear_read(e, linear, e->pio.data, count * size, 0);
+		r = emul_linear_read(e, linear, e->pio.data, size, 0);
 	if (r != EMUL_OK)
 		return r;
-	port_out(e, port, size, count);
-	emul_index_add(e, REG_RSI, (s64)count * size);
-	emul_rep_done(e, count);
+	port_out(e, port, size);
+	emul_index_add(e, REG_RSI, size);
+	emul_rep_done(e, 1);
 	return EMUL_OK;
 }
 
 static enum emul_result string_io(struct emulator *e,
-				  enum emul_result (*batch)(struct emulator *,
-							    u16))
+				  enum emul_result (*move)(struct emulator *,
+							   u16))
 {
 	u16 port = (u16)e->gpr[REG_RDX];
 	enum emul_result r;
@@ -174,7 +168,7 @@ static enum emul_result string_io(struct emulator *e,
 	r = check_port(e, port, port_size(e));
 	if (r != EMUL_OK || !emul_rep_count(e))
 		return r;
-	r = batch(e, port);
+	r = move(e, port);
 	e->rep_pending = r == EMUL_OK && e->insn.rep && emul_rep_count(e);
 	return r;
 }
@@ -186,7 +180,7 @@ enum emul_result emul_ins(struct emulator *e)
 
 enum emul_result emul_outs(struct emulator *e)
 {
-	return string_io(e, outs_batch);
+	return string_io(e, outs_one);
 }
 
 /* E4-E7: port in the instruction; EC-EF: in DX */
@@ -221,6 +215,6 @@ enum emul_result emul_out(struct emulator *e)
 	if (r != EMUL_OK)
 		return r;
 	memcpy(e->pio.data, &e->gpr[REG_RAX], size);
-	port_out(e, port, size, 1);
+	port_out(e, port, size);
 	return EMUL_OK;
 }

@@ -81,7 +81,7 @@ DIFFERENT = {
     r"events .*: (exception [34]|interrupt by software)  then.*": "software's are shown, too",
     r"events .*: nmi  then\+008": "a number of NMIs, not whether",
     # -- exits
-    r"exits: run rep (ins|outs)b .*": "up to a page at once",
+    r"exits: run rep insb .*": "up to a page at once",
     r"exits: run mmio fnsave 1": "user space went on after an error",
     r"exits: run triple fault .  error": "the exit came of the delivery of an exception",
 }

@@ -81,13 +81,15 @@ CASES = {
     "out": ("64", "e680eff4", "rdx=3f8 rax=1122334455667788",
             "io out 80 1*1 88 | io out 3f8 4*1 88776655 | hlt | rip=1004"),
     "outs": ("64", "f36ff4", "rdx=3f8 rsi=8000 rcx=3",
-             "io out 3f8 4*3 00070e151c232a31383f464d | hlt | rcx=0 rsi=800c rip=1003"),
+             "io out 3f8 4*1 00070e15 | io out 3f8 4*1 1c232a31 | "
+             "io out 3f8 4*1 383f464d | hlt | rcx=0 rsi=800c rip=1003"),
     "outs from a device": ("64", "f36ff4", "rdx=3f8 rsi=10000000 rcx=3",
                            "mmio r 10000000 4 | io out 3f8 4*1 01020304 | mmio r 10000004 4 | "
                            "io out 3f8 4*1 05060708 | mmio r 10000008 4 | "
                            "io out 3f8 4*1 090a0b0c | hlt | rcx=0 rsi=1000000c rip=1003"),
     "outs across pages": ("64", "f36ef4", "rdx=3f8 rsi=8ffe rcx=4",
-                          "io out 3f8 1*2 f2f9 | io out 3f8 1*2 0000 | hlt | "
+                          "io out 3f8 1*1 f2 | io out 3f8 1*1 f9 | io out 3f8 1*1 00 | "
+                          "io out 3f8 1*1 00 | hlt | "
                           "rcx=0 rsi=9002 rip=1003"),
     "ins": ("64", "f36df4", "rdx=3f8 rdi=7000 rcx=2",
             "io in 3f8 4*2 | hlt | rcx=0 rdi=7008 rip=1003 7000=01 7001=02 7002=03 7003=04 "
@@ -99,7 +101,7 @@ CASES = {
                         "io in 3f8 4*1 | mmio w 10000000 4 01020304 | hlt | "
                         "rdi=10000004 rip=1002"),
     "outs 16": ("16", "f36ef4", "rdx=3f8 rsi=8000 rcx=2",
-                "io out 3f8 1*2 0007 | hlt | rcx=0 rsi=8002 rip=1003"),
+                "io out 3f8 1*1 00 | io out 3f8 1*1 07 | hlt | rcx=0 rsi=8002 rip=1003"),
     # exceptions end at 5000 + 16 * vector, past its HLT
     "ins fault": ("64", "f36cf4", "rdx=3f8 rdi=600000 rcx=3 rsp=9000",
                   "hlt | rsp=8fd0 rip=50e1", OURS),      # stock reads the port, then faults

@@ -54,18 +54,17 @@ def test_rex_w_is_still_four_bytes(cpu):
     assert cpu.port()[1] == 4
 
 
-def test_outs_batch_stops_at_the_page(cpu):
-    cpu.gpr[m.RDX], cpu.gpr[m.RSI], cpu.gpr[m.RCX] = USER_PORT, 0x4ff0, 100
-    cpu.poke(0x4ff0, bytes(range(100)))
-    result = cpu.step(b"\xf3\x6e")
+def test_outs_goes_one_by_one(cpu):
+    cpu.gpr[m.RDX], cpu.gpr[m.RSI], cpu.gpr[m.RCX] = USER_PORT, 0x4ffe, 2
+    cpu.poke(0x4ffe, b"abcd")
+    result = cpu.step(b"\xf3\x66\x6f")
     assert result.code == m.OK and result.rep_pending
-    assert cpu.port() == (USER_PORT, 1, 16, 0)
-    assert bytes(cpu.pio[:16]) == bytes(range(16))
-    assert (cpu.gpr[m.RSI], cpu.gpr[m.RCX], cpu.rip) == (0x5000, 84, 0x9000)
+    assert cpu.port() == (USER_PORT, 2, 1, 0) and bytes(cpu.pio[:2]) == b"ab"
+    assert (cpu.gpr[m.RSI], cpu.gpr[m.RCX], cpu.rip) == (0x5000, 1, 0x9000)
     cpu.port_done()
-    assert not cpu.step(b"\xf3\x6e").rep_pending
-    assert cpu.port() == (USER_PORT, 1, 84, 0) and cpu.rip == 0x9002
-    assert bytes(cpu.pio[:84]) == bytes(range(16, 100))
+    assert not cpu.step(b"\xf3\x66\x6f").rep_pending
+    assert cpu.port() == (USER_PORT, 2, 1, 0) and bytes(cpu.pio[:2]) == b"cd"
+    assert (cpu.gpr[m.RSI], cpu.gpr[m.RCX], cpu.rip) == (0x5002, 0, 0x9003)
 
 
 def test_ins_batch(cpu):
