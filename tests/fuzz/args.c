@@ -62,6 +62,14 @@ static void one_address(struct call *c)
 	*(uint64_t *)call_room(c, 8) = odd_gpa(rng(c)) & ~0xfffull;
 }
 
+/* It has to be in memory, which slot 0 usually has from 0 on. */
+static void vapic_page(struct call *c)
+{
+	one_address(c);
+	if (chance(rng(c), 70))
+		*(uint64_t *)call_room(c, 8) = below(rng(c), AREA_SIZE >> 12) << 12;
+}
+
 static int event(struct call *c)
 {
 	int fd = world_file(c->t->world, rng(c), KIND_EVENT);
@@ -481,7 +489,7 @@ const struct op op_details[] = {
 	{ OP(KVM_SET_CPUID2), VCPU, set_cpuid2 },
 	{ OP(KVM_GET_CPUID2), VCPU, cpuid_room },
 	{ OP(KVM_TPR_ACCESS_REPORTING), VCPU, tpr_access },
-	{ OP(KVM_SET_VAPIC_ADDR), VCPU, one_address },
+	{ OP(KVM_SET_VAPIC_ADDR), VCPU, vapic_page },
 	{ OP(KVM_GET_MP_STATE), VCPU },
 	{ OP(KVM_SET_MP_STATE), VCPU, mp_state },
 	{ OP(KVM_NMI), VCPU, no_argument },
