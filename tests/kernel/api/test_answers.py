@@ -90,8 +90,7 @@ DIFFERENT = {
 @pytest.fixture
 def program(labs) -> Path:
     """Path, on the host and in L1, of the program that asks."""
-    return programs.build(labs.scratch / "answers", *(HERE / name for name in SOURCES),
-                          include=Path("/usr/include"))
+    return programs.build(labs.scratch / "answers", *(HERE / name for name in SOURCES))
 
 
 def facts(shared, program: Path, *parts: str) -> dict[str, str]:

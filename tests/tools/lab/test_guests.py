@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from lib import packages
 from lib.cpio import entries
 from unikvm.lab import LabError, guests, kernels
 
@@ -33,18 +34,9 @@ class FakeApt:
 
     def download(self, package, folder):
         self.fetched.append(package)
-        top = folder / "tree"
-        (top / "DEBIAN").mkdir(parents=True)
-        (top / "DEBIAN" / "control").write_text(
-            f"Package: {package}\nVersion: 1\nArchitecture: all\nMaintainer: none <none@none>\n"
-            "Description: test\n")
-        for name, text in ((f"boot/vmlinuz-{VERSION}", "kernel"), ("bin/busybox", "32-bit"),
-                           (f"lib/modules/{VERSION}/modules.order", "")):
-            (top / name).parent.mkdir(parents=True, exist_ok=True)
-            (top / name).write_text(text)
-        subprocess.run(["dpkg-deb", "--root-owner-group", "-b", str(top), str(folder / "x.deb")],
-                       check=True, capture_output=True)
-        return folder / "x.deb"
+        return packages.build(package, folder, {
+            f"boot/vmlinuz-{VERSION}": "kernel", "bin/busybox": "32-bit",
+            f"lib/modules/{VERSION}/modules.order": ""})
 
 
 @pytest.fixture(autouse=True)

@@ -5,11 +5,13 @@ import subprocess
 
 import pytest
 
+from lib import packages
 from unikvm.lab import LabError, headers, kernels
 
 pytestmark = pytest.mark.unit
 
 VERSION = "9.9.1-test"
+UTS_RELEASE = '#define UTS_RELEASE "{}"\n'
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def cache(tmp_path, monkeypatch):
 def put(folder, version=VERSION):
     release = folder / headers.RELEASE
     release.parent.mkdir(parents=True)
-    release.write_text(f'#define UTS_RELEASE "{version}"\n')
+    release.write_text(UTS_RELEASE.format(version))
     return folder
 
 
@@ -50,18 +52,11 @@ class FakeApt:
 
     def download(self, package, folder):
         self.fetched.append(package)
-        top = folder / "tree"
-        (top / "DEBIAN").mkdir(parents=True)
-        (top / "DEBIAN" / "control").write_text(
-            f"Package: {package}\nVersion: 1\nArchitecture: all\nMaintainer: none <none@none>\n"
-            "Description: test\n")
-        if package == f"linux-headers-{VERSION}":
-            base = put(top / "usr/src" / package)
-            (base / "Makefile").write_text(
-                f"include /usr/src/linux-headers-{VERSION}-common/Makefile\n")
-        subprocess.run(["dpkg-deb", "--root-owner-group", "-b", str(top), str(folder / "x.deb")],
-                       check=True, capture_output=True)
-        return folder / "x.deb"
+        base = f"usr/src/{package}"
+        return packages.build(package, folder, {
+            f"{base}/{headers.RELEASE}": UTS_RELEASE.format(VERSION),
+            f"{base}/Makefile": f"include /usr/src/linux-headers-{VERSION}-common/Makefile\n",
+        } if package == f"linux-headers-{VERSION}" else {})
 
 
 def test_fetched_headers_name_the_place_they_are_in(cache):

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The machines that answers are asked of, and how they are printed. */
-#include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "answers.h"
@@ -71,12 +67,11 @@ void words(const char *key, const void *data, size_t size)
 	}
 }
 
-struct cpuid *cpuid_supported(void)
+struct l1_cpuid *cpuid_supported(void)
 {
-	static struct cpuid cpuid;
+	static struct l1_cpuid cpuid;
 
-	cpuid.head.nent = MAX_CPUID;
-	must(!ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid), "CPUID");
+	l1_get_cpuid(kvm, &cpuid);
 	return &cpuid;
 }
 
@@ -90,14 +85,9 @@ struct vm vm_bare(void)
 
 static void add_memory(struct vm *vm)
 {
-	struct kvm_userspace_memory_region region = { .memory_size = RAM_SIZE };
-
-	vm->ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	must(vm->ram != MAP_FAILED, "memory");
+	vm->ram = l1_memory(RAM_SIZE);
 	memset(vm->ram, 0xf4, RAM_SIZE);	/* HLT: who gets lost stops */
-	region.userspace_addr = (uintptr_t)vm->ram;
-	must(!ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region), "memory");
+	l1_set_slot(vm->fd, 0, 0, 0, vm->ram, RAM_SIZE);
 }
 
 static void add_chips(struct vm *vm, enum chips chips)
@@ -119,9 +109,7 @@ void vm_add_cpu(struct vm *vm)
 {
 	vm->cpu = ioctl(vm->fd, KVM_CREATE_VCPU, 0);
 	must(vm->cpu >= 0, "KVM_CREATE_VCPU");
-	vm->run = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
-		       vm->cpu, 0);
-	must(vm->run != MAP_FAILED, "kvm_run");
+	vm->run = l1_map_run(kvm, vm->cpu);
 }
 
 struct vm vm_new(enum chips chips)
@@ -142,7 +130,7 @@ void vm_set_cpuid(struct vm *vm)
 void vm_free(struct vm *vm)
 {
 	if (vm->run)
-		munmap(vm->run, 3 * 4096);
+		munmap(vm->run, l1_run_size(kvm));
 	if (vm->cpu >= 0)
 		close(vm->cpu);
 	close(vm->fd);
@@ -152,15 +140,8 @@ void vm_free(struct vm *vm)
 
 void vm_code(struct vm *vm, const void *code, size_t size)
 {
-	struct kvm_regs regs = { .rip = CODE, .rsp = 0x8000, .rflags = 2 };
-	struct kvm_sregs sregs;
-
 	memcpy(vm->ram + CODE, code, size);
-	must(!ioctl(vm->cpu, KVM_GET_SREGS, &sregs), "sregs");
-	sregs.cs.base = 0;
-	sregs.cs.selector = 0;
-	must(!ioctl(vm->cpu, KVM_SET_SREGS, &sregs), "sregs");
-	must(!ioctl(vm->cpu, KVM_SET_REGS, &regs), "regs");
+	l1_start_real_mode(vm->cpu, CODE, 0x8000);
 }
 
 static const struct {
@@ -180,8 +161,7 @@ int main(int argc, char **argv)
 	int n;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	kvm = open("/dev/kvm", O_RDWR);
-	must(kvm >= 0, "/dev/kvm");
+	kvm = l1_open_kvm();
 	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		bool wanted = argc == 1;
 

@@ -10,12 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <linux/kvm.h>
+#include "l1.h"
 
 #define RAM_SIZE	0x100000	/* at guest-physical 0 */
 #define CODE		0x1000
 #define NOWHERE		8UL		/* in the page that is never mapped */
-#define MAX_CPUID	256
 
 enum chips { NO_CHIPS, ALL_CHIPS, SPLIT_CHIPS };
 
@@ -27,11 +26,6 @@ struct vm {
 
 extern int kvm;				/* /dev/kvm */
 
-struct cpuid {
-	struct kvm_cpuid2 head;
-	struct kvm_cpuid_entry2 entries[MAX_CPUID];
-};
-
 struct vm vm_bare(void);			/* without vCPU, memory, chips */
 struct vm vm_new(enum chips chips);		/* memory and a vCPU without CPUID */
 void vm_add_cpu(struct vm *vm);
@@ -39,7 +33,7 @@ void vm_set_cpuid(struct vm *vm);		/* all that is supported */
 void vm_free(struct vm *vm);
 /* Real-mode code at CODE, and the vCPU at its first byte. */
 void vm_code(struct vm *vm, const void *code, size_t size);
-struct cpuid *cpuid_supported(void);
+struct l1_cpuid *cpuid_supported(void);
 
 void must(bool good, const char *what);
 /* What follows is about this. */

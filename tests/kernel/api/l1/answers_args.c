@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "answers.h"
@@ -451,7 +450,6 @@ static void set_clock(int fd, uint32_t flags)
 {
 	struct kvm_clock_data data = { .clock = 1000000000, .flags = flags };
 
-	must(!ioctl(fd, KVM_SET_CLOCK, &data) || true, "clock");
 	answer(KEY("set clock flags %llx", flags), fd, KVM_SET_CLOCK, &data);
 }
 

@@ -2,7 +2,6 @@
 /* Register values that are taken or refused, and what kvm_run holds at an exit. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "answers.h"
 
@@ -252,7 +251,7 @@ static void events(bool payload)
 static void set_cpuid(struct vm *vm, const char *what, uint32_t nent,
 		      struct kvm_cpuid_entry2 first)
 {
-	struct cpuid cpuid = { .head.nent = nent, .entries[0] = first };
+	struct l1_cpuid cpuid = { .head.nent = nent, .entries[0] = first };
 
 	answer(what, vm->cpu, KVM_SET_CPUID2, &cpuid);
 }
@@ -263,7 +262,7 @@ static void set_cpuid(struct vm *vm, const char *what, uint32_t nent,
 static void cpuid_arguments(void)
 {
 	struct vm vm = vm_new(ALL_CHIPS);
-	struct cpuid *cpuid, small = { .head.nent = 1 };
+	struct l1_cpuid *cpuid, small = { .head.nent = 1 };
 	int width;
 
 	set_cpuid(&vm, "cpuid of none", 0, WIDTH(0));

@@ -2,11 +2,10 @@
 /* What is supported, and the state of what was just created. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "answers.h"
 
-static void cpuid_list(const char *key, const struct cpuid *cpuid)
+static void cpuid_list(const char *key, const struct l1_cpuid *cpuid)
 {
 	const struct kvm_cpuid_entry2 *e = cpuid->entries;
 	char name[64];
@@ -22,9 +21,9 @@ static void cpuid_list(const char *key, const struct cpuid *cpuid)
 
 static void emulated_cpuid(void)
 {
-	static struct cpuid cpuid;
+	static struct l1_cpuid cpuid;
 
-	cpuid.head.nent = MAX_CPUID;
+	cpuid.head.nent = L1_MAX_CPUID;
 	if (!answer("emulated cpuid", kvm, KVM_GET_EMULATED_CPUID, &cpuid))
 		cpuid_list("emulated", &cpuid);
 }
