@@ -28,6 +28,11 @@ class SharedL1:
         self._log = KernelLog(machine)
         self.trouble()
 
+    @property
+    def finds_leaks(self) -> bool:
+        """Whether its kernel can tell what was lost (kmemleak)."""
+        return self.slower_by > 1
+
     def run(self, command, timeout=120.0, **options):
         """See L1.run."""
         return self.machine.run(command, timeout=timeout * self.slower_by, **options)
@@ -123,7 +128,7 @@ class Labs:
         if shared is None:
             return
         try:
-            found = leaks(shared.machine) if shared.slower_by > 1 else ""
+            found = leaks(shared.machine) if shared.finds_leaks else ""
         except (L1Died, L1Wedged, TimeoutError):
             found = ""          # told by the test it happened in
         finally:
