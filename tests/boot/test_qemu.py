@@ -3,13 +3,13 @@
 
 import pytest
 
-from unikvm.lab import qemu, suite
+from unikvm.lab import cases, qemu, suite
 
 pytestmark = [pytest.mark.boot, pytest.mark.module]
 
 
 def passes(l1, case):
-    outcome = qemu.run(l1.machine, case, [suite.QEMU])
+    outcome = cases.run(l1.machine, qemu.PROGRAM, qemu.order(case, [suite.QEMU]))
     assert outcome.word == "pass", outcome.detail
 
 

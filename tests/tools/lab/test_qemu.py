@@ -6,9 +6,7 @@ import subprocess
 
 import pytest
 
-from unikvm.cli import conformance_qemu
 from unikvm.lab import guests, qemu, qemu_l1
-from unikvm.lab.conformance import Outcome, Row
 
 pytestmark = pytest.mark.unit
 
@@ -21,8 +19,7 @@ def test_the_matrix_is_whole():
              and case.irqchip in qemu.IRQCHIPS and case.boot in qemu.BOOTS}
     assert len(boots) == 2 * 3 * 2 * 2
     assert {case.guest for case in cases} == set(guests.LINUX)
-    assert qemu.choose(True) == list(qemu.SHORT)
-    assert {case.what for case in qemu.choose(False, "gdb-q35")} == {"gdb"}
+    assert set(qemu.SHORT) < set(cases)
     assert all(case.what in qemu_l1.KINDS for case in cases)
 
 
@@ -40,24 +37,3 @@ def test_qemu_takes_the_image_and_a_snapshot_in_it(tmp_path):
         input="savevm one\ninfo snapshots\nquit\n", capture_output=True, text=True, timeout=100,
         check=True)
     assert "one" in done.stdout and "Error" not in done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("word, status", [("pass", 0), ("FAIL", 1), ("wedge", 1), ("timeout", 1)])
-@pytest.mark.parametrize("half", ["tree", "stock"])
-def test_a_case_that_fails_fails_the_run(tmp_path, capsys, word, status, half):
-    outcome = Outcome(word, 1.5, "<why>\n")
-    row = Row("boot-x", **{"stock": None, "tree": None, half: outcome})
-    assert conformance_qemu.report([row], half, tmp_path) == status
-    said = capsys.readouterr().out
-    assert f"{1 - status} of 1 cases passed, 0 skipped" in said
-    xml = (tmp_path / "qemu.xml").read_text()
-    assert f'failures="{status}"' in xml and ("&lt;why&gt;" in xml) == bool(status)
-
-
-def test_only_a_case_that_may_is_skipped(tmp_path, capsys):
-    rows = [Row("boot-x", None, Outcome("pass")),
-            Row("breakpoint-x", None, Outcome("skip", 1.0, "why"), ("skip",))]
-    assert conformance_qemu.report(rows, "tree", tmp_path) == 0
-    assert "1 of 2 cases passed, 1 skipped" in capsys.readouterr().out
-    assert 'skipped="1"' in (tmp_path / "qemu.xml").read_text()
-    assert conformance_qemu.report([Row("boot-x", None, Outcome("skip"))], "tree", tmp_path) == 1

@@ -8,6 +8,7 @@ import importlib
 SUITES = {
     "selftests": "KVM's own selftests, on the stock and the tree's modules",
     "qemu": "Debian's QEMU: boots of several guests, traffic, snapshots, a debugger",
+    "vmms": "other people's VMMs: libkrun, Hyperlight",
 }
 
 

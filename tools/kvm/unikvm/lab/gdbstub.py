@@ -5,12 +5,14 @@ import socket
 import struct
 from pathlib import Path
 
+from unikvm.lab import LabError
+
 # The register packet of x86-64: 16 general registers of 8 bytes, then RIP.
 _RIP = 16 * 8
 SOFTWARE, HARDWARE = 0, 1  # kinds of breakpoint in Z and z packets
 
 
-class StubError(Exception):
+class StubError(LabError):
     """The stub refused something, said nonsense, or nothing in time."""
 
 

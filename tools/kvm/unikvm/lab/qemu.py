@@ -1,26 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian's QEMU, of any suite, on the kernel half: the cases, and one case run in L1.
+"""Debian's QEMU, of any suite, on the kernel half: the cases.
 
 `unikvm.lab.qemu_l1` is the part that runs in L1, beside QEMU.
 """
 
 import dataclasses
 import itertools
-import json
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import unikvm
-from unikvm.lab import conformance, guests
-from unikvm.lab.machine import L1, L1Died, L1Wedged
+from unikvm.lab import guests
 
 MACHINES, IRQCHIPS, BOOTS = ("pc", "q35"), ("on", "split"), ("direct", "seabios")
 CPUS = (1, 2, 4)
-# Seconds for a case inside an L1 under emulation on a busy host.
-CASE_LIMIT = 240.0
+PROGRAM = "unikvm.lab.qemu_l1"
 
 
 @dataclass(frozen=True)
@@ -73,12 +66,6 @@ def other_guests() -> list[Case]:
 SHORT = (Case("boot", "q35", 2, "split"),)
 
 
-def choose(short: bool, pattern: str | None = None) -> list[Case]:
-    """The cases to run; pattern is a part of the name."""
-    cases: Sequence[Case] = SHORT if short else all_cases()
-    return [case for case in cases if pattern is None or pattern in case.name]
-
-
 def files(case: Case) -> dict[str, object]:
     """What a case boots, for its order."""
     if case.what == "memtest":
@@ -89,33 +76,6 @@ def files(case: Case) -> dict[str, object]:
             "flash": list(map(str, guests.ovmf())) if case.boot == "ovmf" else []}
 
 
-def run(machine: L1, case: Case, program: Sequence[str]) -> conformance.Outcome:
-    """One case, in an L1 with a half loaded. L1Died and L1Wedged pass through.
-
-    program: the words that start QEMU.
-    """
-    order = {**dataclasses.asdict(case), **files(case), "qemu": [*program], "limit": CASE_LIMIT}
-    site = Path(unikvm.__file__).resolve().parents[1]
-    started = time.monotonic()
-    # A second on top: the driver reports a case that takes too long by itself.
-    job = machine.start([sys.executable, "-m", "unikvm.lab.qemu_l1", json.dumps(order)],
-                        env={"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"})
-    job.feed(b"")
-    try:
-        result = job.wait(CASE_LIMIT + 60)
-    except TimeoutError:
-        job.kill()
-        return conformance.Outcome("timeout", time.monotonic() - started)
-    seconds = time.monotonic() - started
-    verdict = result.events[-1] if result.events else {
-        "word": "FAIL", "detail": result.stderr.decode(errors="replace")}
-    return conformance.Outcome(verdict["word"], seconds, verdict["detail"])
-
-
-def run_or_lose(machine: L1, case: Case, program: Sequence[str]) -> conformance.Outcome:
-    """The same; a machine that dies or wedges is the case's result."""
-    started = time.monotonic()
-    try:
-        return run(machine, case, program)
-    except (L1Died, L1Wedged) as error:
-        return conformance.Outcome("wedge", time.monotonic() - started, str(error))
+def order(case: Case, program: Sequence[str]) -> dict[str, object]:
+    """What PROGRAM is to do. program: the words that start QEMU."""
+    return {**dataclasses.asdict(case), **files(case), "qemu": [*program]}

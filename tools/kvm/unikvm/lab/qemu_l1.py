@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run one case of the QEMU suite: QEMU, what talks to it, and what it must say.
 
-A program in L1: takes the case as JSON and reports {"word", "detail"} on file
-descriptor 3. Runs on Python's library and this package alone.
+A program in L1, see unikvm.lab.cases_l1.
 """
 
 import contextlib
 import hashlib
 import json
-import os
 import random
 import re
 import shutil
@@ -16,13 +14,13 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from unikvm.lab import LabError, bootdisk, gdbstub, guest, initramfs
+from unikvm.lab import bootdisk, gdbstub, guest, initramfs
+from unikvm.lab.cases_l1 import Case, CaseFailed, CaseSkipped, expect, judge
 
 DISK_SIZE, HALF = 8 << 20, 4 << 20
 ECHO_PORT = 7007
@@ -88,20 +86,6 @@ exit {STATUS}
 """
 
 
-class CaseFailed(Exception):
-    """What the guest or QEMU did is not what it has to do."""
-
-
-def expect(what: str, found: object, wanted: object) -> None:
-    """One comparison; the message shows both."""
-    if found != wanted:
-        raise CaseFailed(f"{what}: {found!r}, not {wanted!r}")
-
-
-class CaseSkipped(Exception):
-    """This machine cannot do what the case needs, whatever kernel half it runs."""
-
-
 class Qmp:
     """QEMU's control socket."""
 
@@ -134,12 +118,11 @@ class Qmp:
             raise CaseFailed(f"{line}: {said}")
 
 
-class Run:
+class Run(Case):
     """One QEMU process and its files."""
 
     def __init__(self, order: dict, folder: Path) -> None:
-        self.order, self.folder = order, folder
-        self._deadline = time.monotonic() + order["limit"]
+        super().__init__(order, folder)
         self._process: subprocess.Popen[bytes] | None = None
 
     # -- the command line ---------------------------------------------------
@@ -188,13 +171,6 @@ class Run:
         """What came through a console so far."""
         path = self.folder / f"hvc{number}"
         return path.read_text(errors="replace") if path.exists() else ""
-
-    def left(self) -> float:
-        """Seconds of the case's time that are left; CaseFailed when none are."""
-        seconds = self._deadline - time.monotonic()
-        if seconds <= 0:
-            raise CaseFailed(f"took longer than {self.order['limit']:g} s")
-        return seconds
 
     def wait_for(self, what: str, look: Callable[[], object]) -> object:
         """Until look() returns something true; CaseFailed when QEMU ends before."""
@@ -426,24 +402,5 @@ KINDS = {"boot": boot, "reset": reset, "snapshot": snapshot, "gdb": gdb,
          "breakpoint": breakpoint_hits, "memtest": memtest}
 
 
-def main() -> int:
-    """qemu_l1 CASE-AS-JSON."""
-    order = json.loads(sys.argv[1])
-    with tempfile.TemporaryDirectory(prefix="unikvm-qemu-") as name:
-        run = Run(order, Path(name))
-        try:
-            KINDS[order["what"]](run)
-            verdict = {"word": "pass", "detail": ""}
-        except CaseSkipped as reason:
-            verdict = {"word": "skip", "detail": str(reason)}
-        except (CaseFailed, gdbstub.StubError, LabError, OSError) as error:
-            verdict = {"word": "FAIL", "detail": f"{error}\n{run.end()}"}
-        finally:
-            run.end()
-    with os.fdopen(3, "w", encoding="utf-8") as events:
-        events.write(json.dumps(verdict) + "\n")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(judge(Run, lambda run: KINDS[run.order["what"]](run)))
