@@ -122,6 +122,8 @@ struct emul_ops {
 	int (*set_dr)(struct emulator *e, int dr, u64 value);	/* no: vector */
 	void (*get_xmm)(struct emulator *e, int reg, u8 data[16]);
 	void (*set_xmm)(struct emulator *e, int reg, const u8 data[16]);
+	/* MMX; nonzero, and nothing is done: an x87 exception is pending */
+	int (*move_mm)(struct emulator *e, int reg, u64 *data, bool load);
 	void (*cpuid)(struct emulator *e, u32 regs[4]);	/* eax ebx ecx edx */
 	u64 (*rdtsc)(struct emulator *e);
 	void (*invlpg)(struct emulator *e, u64 linear);

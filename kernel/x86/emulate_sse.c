@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * 16-byte moves between memory and XMM registers: what drivers use to copy
- * to and from device memory. Everything else of SSE is not emulated.
+ * Moves of whole registers between memory and XMM or MMX: what drivers use to
+ * copy to and from device memory. Everything else of them is not emulated.
  */
 #include "emulate_internal.h"
 
@@ -42,13 +42,32 @@ static const struct sse_form *find_form(const struct x86_insn *insn)
 	return NULL;
 }
 
-static enum emul_result check_sse(struct emulator *e)
+static enum emul_result check_media(struct emulator *e, u64 cr4)
 {
-	if ((e->cr0 & CR0_EM) || !(e->cr4 & CR4_OSFXSR))
+	if ((e->cr0 & CR0_EM) || (e->cr4 & cr4) != cr4)
 		return emul_raise(e, UD_VECTOR);
 	if (e->cr0 & CR0_TS)
 		return emul_raise(e, NM_VECTOR);
 	return EMUL_OK;
+}
+
+/* 0F 6F, 7F without a prefix: MOVQ; what x87 has pending comes before it. */
+static enum emul_result mmx_mov(struct emulator *e)
+{
+	enum emul_result r = check_media(e, 0);
+	int reg = e->insn.reg & 7;
+	u64 data;
+
+	if (r != EMUL_OK)
+		return r;
+	if (e->ops->move_mm(e, reg, &data, false))
+		return emul_raise(e, MF_VECTOR);
+	if (e->insn.opcode == 0x7f)
+		return emul_rm_write(e, 8, data);
+	r = emul_rm_read(e, 8, &data);
+	if (r == EMUL_OK)
+		e->ops->move_mm(e, reg, &data, true);
+	return r;
 }
 
 enum emul_result emul_sse_mov(struct emulator *e)
@@ -57,9 +76,14 @@ enum emul_result emul_sse_mov(struct emulator *e)
 	enum emul_result r;
 	u8 data[16];
 
-	if (!form || !x86_insn_has_mem(&e->insn))
+	if (!x86_insn_has_mem(&e->insn))
 		return EMUL_UNHANDLED;
-	r = check_sse(e);
+	if ((e->insn.opcode & 0xef) == 0x6f && !e->insn.rep &&
+	    !e->insn.op_prefix)
+		return mmx_mov(e);
+	if (!form)
+		return EMUL_UNHANDLED;
+	r = check_media(e, CR4_OSFXSR);
 	if (r != EMUL_OK)
 		return r;
 	if (form->aligned) {

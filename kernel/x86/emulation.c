@@ -18,6 +18,7 @@
 #define RFLAGS_TF	BIT(8)
 #define RFLAGS_RF	BIT(16)
 #define RFLAGS_VM	BIT(17)
+#define FSW_ES		BIT(7)
 #define PORT_QUIRK_7E	0x7e
 
 static_assert(EMUL_WRITE == X86_ACCESS_WRITE);
@@ -587,6 +588,31 @@ static void op_set_xmm(struct emulator *e, int reg, const u8 data[16])
 	fpregs_unlock();
 }
 
+#define MM_CASES(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#define MM_MOVE(n)							\
+	case n:								\
+		if (load)						\
+			asm volatile("movq %0, %%mm" #n : : "m"(*data));	\
+		else							\
+			asm volatile("movq %%mm" #n ", %0" : "=m"(*data)); \
+		break;
+
+/* With FSW.ES set the processor would raise #MF right here. */
+static int op_move_mm(struct emulator *e, int reg, u64 *data, bool load)
+{
+	u16 pending;
+
+	guest_fpu_begin();
+	asm volatile("fnstsw %0" : "=a"(pending));
+	pending &= FSW_ES;
+	if (!pending)
+		switch (reg & 7) {
+		MM_CASES(MM_MOVE)
+		}
+	fpregs_unlock();
+	return pending;
+}
+
 static void op_cpuid(struct emulator *e, u32 regs[4])
 {
 	x86_cpuid_query(vcpu_of(e), &regs[0], &regs[1], &regs[2], &regs[3]);
@@ -622,6 +648,7 @@ static const struct emul_ops emul_ops = {
 	.set_dr = op_set_dr,
 	.get_xmm = op_get_xmm,
 	.set_xmm = op_set_xmm,
+	.move_mm = op_move_mm,
 	.cpuid = op_cpuid,
 	.rdtsc = op_rdtsc,
 	.invlpg = op_invlpg,

@@ -9,7 +9,7 @@ from kernel.decode.decoder import MODE_16, MODE_32, MODE_64
 OK, FAULT, IO_NEEDED, RETRY, UNHANDLED = range(5)
 ABSENT, READ_ONLY, SUPERVISOR = 1, 2, 4
 KERNEL_READ, KERNEL_WRITE, PORT_READ, PORT_WRITE = range(4)
-DE, DB, BP, OF, UD, NM, NP, SS, GP, PF = 0, 1, 3, 4, 6, 7, 11, 12, 13, 14
+DE, DB, BP, OF, UD, NM, NP, SS, GP, PF, MF = 0, 1, 3, 4, 6, 7, 11, 12, 13, 14, 16
 SHADOW_MOV_SS, SHADOW_STI = 1, 2
 
 RAM_BYTES = 4 << 20
@@ -81,6 +81,7 @@ class Machine:
         self.cr = self._array("cr", ctypes.c_uint64, 16)
         self.dr = self._array("dr", ctypes.c_uint64, 8)
         self.xmm = self._array("xmm", ctypes.c_uint8, 256)
+        self.mm = self._array("mm", ctypes.c_uint64, 8)
         self.rip = 0x9000
         self.rflags = 2
         self.cpl = 0
@@ -130,6 +131,10 @@ class Machine:
     def interfere(self, times: int) -> None:
         """Another processor changes the operand before that many exchanges."""
         self.logic.glue_machine_interfere(self.handle, times)
+
+    def x87_pending(self, pending: bool) -> None:
+        """An unmasked x87 exception waits for the next instruction."""
+        self.logic.glue_machine_x87_pending(self.handle, int(pending))
 
     def peek(self, address: int, length: int) -> bytes:
         return ctypes.string_at(ctypes.addressof(self.ram) + address, length)

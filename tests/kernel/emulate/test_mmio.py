@@ -108,6 +108,26 @@ def test_sixteen_bytes(cpu):
                     ("write", USER_DEVICE + 16, b"89abcdef")]
 
 
+def test_mmx(cpu):
+    cpu.gpr[m.RBX] = USER_DEVICE
+    seen = run_with_user(cpu, bytes.fromhex("440f6f2b"), {USER_DEVICE: b"01234567"})
+    assert seen == [("read", USER_DEVICE, 8)]                       # movq mm5: REX.R is ignored
+    assert cpu.mm[5].to_bytes(8, "little") == b"01234567"
+    seen = run_with_user(cpu, bytes.fromhex("0f7f2b"), {})
+    assert seen == [("write", USER_DEVICE, b"01234567")]
+
+
+@pytest.mark.parametrize("code", ["0f6f2b", "0f7f2b"])
+@pytest.mark.parametrize("cr0, vector", [(0, m.MF), (8, m.NM), (0xc, m.UD)])
+def test_mmx_faults_before_the_device(cpu, code, cr0, vector):
+    cpu.gpr[m.RBX] = USER_DEVICE
+    cpu.cr[0] |= cr0
+    cpu.x87_pending(True)
+    result = cpu.step(bytes.fromhex(code))
+    assert (result.code, result.vector, result.has_error_code) == (m.FAULT, vector, 0)
+    assert cpu.posted() == [] and not cpu.mm[5]
+
+
 def test_kernel_device_is_asked_once(cpu):
     """CMPS of an in-kernel device with user space: the first is read in the first run only."""
     cpu.gpr[m.RSI], cpu.gpr[m.RDI] = KERNEL_DEVICE, USER_DEVICE

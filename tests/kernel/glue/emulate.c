@@ -36,6 +36,8 @@ struct machine {
 	struct kvm_dtable gdt, idt;
 	u64 cr[16], dr[8];
 	u8 xmm[16][16];
+	u64 mm[8];
+	bool x87_pending;
 	u64 invalidated;
 	u32 cmpxchg_interference;	/* fail that many exchanges */
 	u32 walks;			/* translations asked for */
@@ -242,6 +244,17 @@ static void op_set_xmm(struct emulator *e, int reg, const u8 data[16])
 	memcpy(machine_of(e)->xmm[reg], data, 16);
 }
 
+static int op_move_mm(struct emulator *e, int reg, u64 *data, bool load)
+{
+	struct machine *m = machine_of(e);
+
+	if (load && !m->x87_pending)
+		memcpy(&m->mm[reg], data, 8);
+	else if (!m->x87_pending)
+		memcpy(data, &m->mm[reg], 8);
+	return m->x87_pending;
+}
+
 static void op_cpuid(struct emulator *e, u32 regs[4])
 {
 	u32 leaf = regs[0], index = regs[2], i;
@@ -282,6 +295,7 @@ static const struct emul_ops ops = {
 	.set_dr = op_set_dr,
 	.get_xmm = op_get_xmm,
 	.set_xmm = op_set_xmm,
+	.move_mm = op_move_mm,
 	.cpuid = op_cpuid,
 	.rdtsc = op_rdtsc,
 	.invlpg = op_invlpg,
@@ -337,6 +351,16 @@ u64 *glue_machine_dr(struct machine *m)
 void *glue_machine_xmm(struct machine *m)
 {
 	return m->xmm;
+}
+
+u64 *glue_machine_mm(struct machine *m)
+{
+	return m->mm;
+}
+
+void glue_machine_x87_pending(struct machine *m, u32 pending)
+{
+	m->x87_pending = pending;
 }
 
 struct kvm_segment *glue_machine_seg(struct machine *m, u32 seg)
