@@ -52,7 +52,7 @@ static const emul_handler map_1byte[256] = {
 };
 
 static const emul_handler map_0f[256] = {
-	[0x01] = emul_group7, [0x06] = emul_clts,
+	[0x00] = emul_group6, [0x01] = emul_group7, [0x06] = emul_clts,
 	[0x0d] = emul_nop,			/* PREFETCH */
 	[0x10 ... 0x11] = emul_sse_mov,
 	[0x18 ... 0x1f] = emul_nop,		/* hints, long NOP */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Branches. Far ones only where segments have no descriptors, in real and
+ * Branches. Far ones stay at their privilege level, and interrupts in real and
  * virtual-8086 mode: no device lies behind a gate.
  */
 #include "emulate_internal.h"
@@ -71,13 +71,11 @@ static enum emul_result far_transfer(struct emulator *e, bool call,
 	u8 size = e->insn.word_size;
 	enum emul_result r = EMUL_OK;
 
-	if (!emul_is_real_style(e))
-		return EMUL_UNHANDLED;
 	if (call)
 		r = emul_push(e, size, emul_seg(e, SEG_CS)->selector);
 	if (call && r == EMUL_OK)
 		r = emul_push(e, size, e->rip);
-	return r == EMUL_OK ? emul_real_far_jump(e, selector, offset) : r;
+	return r == EMUL_OK ? emul_far_jump(e, selector, offset) : r;
 }
 
 /* 9A CALL, EA JMP */
@@ -87,6 +85,7 @@ enum emul_result emul_far_ptr(struct emulator *e)
 			    e->insn.imm);
 }
 
+/* A pointer has 8 bytes with REX.W, as Intel's and KVM's; AMD's has 4. */
 static enum emul_result far_indirect(struct emulator *e, bool call)
 {
 	u8 size = e->insn.word_size;
@@ -95,8 +94,6 @@ static enum emul_result far_indirect(struct emulator *e, bool call)
 
 	if (!x86_insn_has_mem(&e->insn))
 		return emul_raise(e, UD_VECTOR);
-	if (!emul_is_real_style(e))
-		return EMUL_UNHANDLED;
 	r = emul_read(e, e->insn.seg, e->offset, &offset, size, 0);
 	if (r == EMUL_OK)
 		r = emul_read(e, e->insn.seg, (e->offset + size) &
@@ -113,15 +110,17 @@ enum emul_result emul_far_ret(struct emulator *e)
 	u64 offset, selector;
 	enum emul_result r;
 
-	if (!emul_is_real_style(e))
-		return EMUL_UNHANDLED;
 	r = emul_pop(e, size, &offset);
 	if (r == EMUL_OK)
 		r = emul_pop(e, size, &selector);
 	if (r != EMUL_OK)
 		return r;
 	release_stack(e, e->insn.imm);
-	return emul_real_far_jump(e, (u16)selector, offset);
+	if (!emul_is_real_style(e) && (u16)selector > 3 &&
+	    (selector & 3) != e->cpl)
+		return (selector & 3) > e->cpl ? EMUL_UNHANDLED :
+			emul_raise_code(e, GP_VECTOR, selector & 0xfffc);
+	return emul_far_jump(e, (u16)selector, offset);
 }
 
 static enum emul_result real_interrupt(struct emulator *e, u8 vector)

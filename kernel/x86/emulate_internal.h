@@ -125,12 +125,15 @@ void emul_mmio_forget_reads(struct emulator *e);
 const struct kvm_segment *emul_seg(struct emulator *e, enum x86_seg seg);
 void emul_set_seg(struct emulator *e, enum x86_seg seg,
 		  const struct kvm_segment *s);
-/* Where descriptor number selector is: linear address, or a #GP(selector). */
+/* Where the descriptor of that many bytes is, or a #GP(selector). */
 enum emul_result emul_descriptor_address(struct emulator *e, u16 selector,
-					 u64 *linear);
+					 u32 bytes, u64 *linear);
 void emul_unpack_descriptor(u64 d, u16 selector, struct kvm_segment *s);
-/* Set the accessed bit of the descriptor at linear, which is old. */
-enum emul_result emul_mark_accessed(struct emulator *e, u64 linear, u64 old);
+/* Set a bit of the descriptor at linear, which is old. */
+#define DESC_ACCESSED	(1ULL << 40)
+#define DESC_BUSY	(1ULL << 41)
+enum emul_result emul_mark_descriptor(struct emulator *e, u64 linear, u64 old,
+				      u64 bit);
 bool emul_canonical(const struct emulator *e, u64 address);
 enum emul_result emul_linear(struct emulator *e, enum x86_seg seg, u64 offset,
 			     u32 len, u32 access, u64 *linear);
@@ -146,7 +149,12 @@ enum emul_result emul_flush_writes(struct emulator *e);
 /* MOV and POP to, or LDS of, a data or stack segment. */
 enum emul_result emul_load_segment(struct emulator *e, enum x86_seg seg,
 				   u16 selector);
-/* CS of a far transfer to real-style code; checks the offset as well. */
+/* LLDT and LTR */
+enum emul_result emul_load_system(struct emulator *e, enum x86_seg seg,
+				  u16 selector);
+/* CS and RIP of a far transfer within the privilege level, but by a gate. */
+enum emul_result emul_far_jump(struct emulator *e, u16 selector, u64 offset);
+/* The same to real-style code. */
 enum emul_result emul_real_far_jump(struct emulator *e, u16 selector,
 				    u64 offset);
 
@@ -260,6 +268,7 @@ enum emul_result emul_flag_op(struct emulator *e);	/* emulate_system.c */
 enum emul_result emul_cli_sti(struct emulator *e);
 enum emul_result emul_lahf_sahf(struct emulator *e);
 enum emul_result emul_nop(struct emulator *e);
+enum emul_result emul_group6(struct emulator *e);
 enum emul_result emul_group7(struct emulator *e);
 enum emul_result emul_mov_cr(struct emulator *e);
 enum emul_result emul_mov_dr(struct emulator *e);

@@ -164,9 +164,8 @@ static void load_real_style(struct emulator *e, enum x86_seg seg, u16 selector)
 	emul_set_seg(e, seg, &s);
 }
 
-/* Where descriptor number selector is: linear address, or a #GP(selector). */
 enum emul_result emul_descriptor_address(struct emulator *e, u16 selector,
-					 u64 *linear)
+					 u32 bytes, u64 *linear)
 {
 	struct kvm_dtable gdt;
 	u32 limit;
@@ -183,7 +182,7 @@ enum emul_result emul_descriptor_address(struct emulator *e, u16 selector,
 		*linear = gdt.base;
 		limit = gdt.limit;
 	}
-	if ((selector | 7U) > limit)
+	if ((selector & ~7U) + bytes - 1 > limit)
 		return emul_raise_code(e, GP_VECTOR, selector & ~3);
 	*linear += selector & ~7;
 	return EMUL_OK;
@@ -245,8 +244,8 @@ static enum emul_result load_null(struct emulator *e, enum x86_seg seg,
 	return EMUL_OK;
 }
 
-/* Processors set the accessed bit of what they load. */
-enum emul_result emul_mark_accessed(struct emulator *e, u64 linear, u64 old)
+enum emul_result emul_mark_descriptor(struct emulator *e, u64 linear, u64 old,
+				      u64 bit)
 {
 	struct emul_write w = {
 		.linear = linear,
@@ -254,7 +253,7 @@ enum emul_result emul_mark_accessed(struct emulator *e, u64 linear, u64 old)
 		.len = 8,
 		.locked = true,
 	};
-	u64 new = old | 1ULL << 40;
+	u64 new = old | bit;
 
 	if (old == new)
 		return EMUL_OK;
@@ -263,12 +262,31 @@ enum emul_result emul_mark_accessed(struct emulator *e, u64 linear, u64 old)
 	return emul_linear_cmpxchg(e, &w);
 }
 
+static enum emul_result read_descriptor(struct emulator *e, u16 selector,
+					u32 bytes, u64 *linear,
+					u64 descriptor[2],
+					struct kvm_segment *s)
+{
+	enum emul_result r;
+
+	r = emul_descriptor_address(e, selector, bytes, linear);
+	if (r == EMUL_OK)
+		r = emul_linear_read(e, *linear, descriptor, bytes,
+				     EMUL_SYSTEM);
+	if (r != EMUL_OK)
+		return r;
+	emul_unpack_descriptor(descriptor[0], selector, s);
+	if (bytes == 16)
+		s->base |= descriptor[1] << 32;
+	return EMUL_OK;
+}
+
 enum emul_result emul_load_segment(struct emulator *e, enum x86_seg seg,
 				   u16 selector)
 {
 	struct kvm_segment s;
 	enum emul_result r;
-	u64 linear, descriptor;
+	u64 linear, descriptor[2];
 
 	if (emul_is_real_style(e)) {
 		load_real_style(e, seg, selector);
@@ -276,22 +294,98 @@ enum emul_result emul_load_segment(struct emulator *e, enum x86_seg seg,
 	}
 	if (selector <= 3)
 		return load_null(e, seg, selector);
-	r = emul_descriptor_address(e, selector, &linear);
-	if (r == EMUL_OK)
-		r = emul_linear_read(e, linear, &descriptor, 8, EMUL_SYSTEM);
+	r = read_descriptor(e, selector, 8, &linear, descriptor, &s);
 	if (r != EMUL_OK)
 		return r;
-	emul_unpack_descriptor(descriptor, selector, &s);
 	if (!data_segment_allowed(e, seg, &s))
 		return emul_raise_code(e, GP_VECTOR, selector & ~3);
 	if (!s.present)
 		return emul_raise_code(e, seg == SEG_SS ? SS_VECTOR : NP_VECTOR,
 				       selector & ~3);
-	r = emul_mark_accessed(e, linear, descriptor);
+	r = emul_mark_descriptor(e, linear, descriptor[0], DESC_ACCESSED);
 	if (r != EMUL_OK)
 		return r;
 	s.type |= 1;
 	emul_set_seg(e, seg, &s);
+	return EMUL_OK;
+}
+
+enum emul_result emul_load_system(struct emulator *e, enum x86_seg seg,
+				  u16 selector)
+{
+	struct kvm_segment s = { .selector = selector, .unusable = 1 };
+	bool wide = e->efer & EFER_LMA, tr = seg == SEG_TR;
+	enum emul_result r;
+	u64 linear, descriptor[2];
+
+	if (selector <= 3 && tr)
+		return emul_gp(e);
+	if (selector <= 3) {
+		emul_set_seg(e, seg, &s);
+		return EMUL_OK;
+	}
+	if (selector & 4)
+		return emul_raise_code(e, GP_VECTOR, selector & ~3);
+	r = read_descriptor(e, selector, wide ? 16 : 8, &linear, descriptor,
+			    &s);
+	if (r != EMUL_OK)
+		return r;
+	if (s.s || (tr ? (s.type | (wide ? 0 : 8)) != 9 : s.type != 2) ||
+	    (wide && !emul_canonical(e, s.base)))
+		return emul_raise_code(e, GP_VECTOR, selector & ~3);
+	if (!s.present)
+		return emul_raise_code(e, NP_VECTOR, selector & ~3);
+	if (tr) {
+		r = emul_mark_descriptor(e, linear, descriptor[0], DESC_BUSY);
+		s.type |= 2;
+	}
+	if (r == EMUL_OK)
+		emul_set_seg(e, seg, &s);
+	return r;
+}
+
+/* Code that runs at the CPL as it is; APM vol. 2, 4.9. */
+static bool code_segment_allowed(const struct emulator *e,
+				 const struct kvm_segment *s)
+{
+	if (!(s->type & TYPE_CODE) || (e->efer & EFER_LMA && s->l && s->db))
+		return false;
+	if (s->type & TYPE_DOWN)
+		return s->dpl <= e->cpl;
+	return s->dpl == e->cpl && (s->selector & 3) <= e->cpl;
+}
+
+enum emul_result emul_far_jump(struct emulator *e, u16 selector, u64 offset)
+{
+	struct kvm_segment s;
+	enum emul_result r;
+	u64 linear, descriptor[2];
+
+	if (emul_is_real_style(e))
+		return emul_real_far_jump(e, selector, offset);
+	if (selector <= 3)
+		return emul_gp(e);
+	r = read_descriptor(e, selector, 8, &linear, descriptor, &s);
+	if (r != EMUL_OK)
+		return r;
+	if (!s.s)	/* gates, tasks */
+		return EMUL_UNHANDLED;
+	if (!code_segment_allowed(e, &s))
+		return emul_raise_code(e, GP_VECTOR, selector & ~3);
+	if (!s.present)
+		return emul_raise_code(e, NP_VECTOR, selector & ~3);
+	if (e->efer & EFER_LMA && s.l ? !emul_canonical(e, offset) :
+					offset > s.limit)
+		return emul_gp(e);
+	r = emul_mark_descriptor(e, linear, descriptor[0], DESC_ACCESSED);
+	if (r == EMUL_OK)
+		r = emul_flush_writes(e);
+	if (r != EMUL_OK)
+		return r;
+	s.type |= 1;
+	s.selector = (selector & ~3) | e->cpl;
+	emul_set_seg(e, SEG_CS, &s);
+	e->rip = offset;
 	return EMUL_OK;
 }
 

@@ -131,6 +131,28 @@ static bool umip_blocks(const struct emulator *e)
 	return (e->cr4 & CR4_UMIP) && e->cpl;
 }
 
+/* 0F 00: SLDT STR LLDT LTR */
+enum emul_result emul_group6(struct emulator *e)
+{
+	u8 size = x86_insn_has_mem(&e->insn) ? 2 : e->insn.op_size;
+	u32 op = e->insn.reg & 7;
+	enum x86_seg seg = op & 1 ? SEG_TR : SEG_LDTR;
+	enum emul_result r;
+	u64 selector;
+
+	if (emul_is_real_style(e))
+		return emul_raise(e, UD_VECTOR);
+	if (op > 3)
+		return EMUL_UNHANDLED;
+	if (op < 2)
+		return umip_blocks(e) ? emul_gp(e) :
+			emul_rm_write(e, size, emul_seg(e, seg)->selector);
+	if (e->cpl)
+		return emul_gp(e);
+	r = emul_rm_read(e, 2, &selector);
+	return r == EMUL_OK ? emul_load_system(e, seg, (u16)selector) : r;
+}
+
 /* Limit, then base: 8 bytes in 64-bit mode, 3 of 4 with 16-bit operands. */
 static enum emul_result store_table(struct emulator *e, bool idt)
 {

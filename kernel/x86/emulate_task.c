@@ -68,7 +68,7 @@ static enum emul_result read_new_tss(struct emulator *e, struct task_switch *s)
 
 	if (selector & 4 || selector < 4)
 		return emul_raise_code(e, TS_VECTOR, selector & ~3);
-	r = emul_descriptor_address(e, selector, &s->new_descriptor);
+	r = emul_descriptor_address(e, selector, 8, &s->new_descriptor);
 	if (r == EMUL_OK)
 		r = emul_linear_read(e, s->new_descriptor, &descriptor, 8,
 				     EMUL_SYSTEM);
@@ -95,7 +95,7 @@ static enum emul_result check_writes(struct emulator *e, struct task_switch *s)
 		r = emul_linear_probe(e, s->tr.base, s->old_layout->limit + 1,
 				      EMUL_SYSTEM, NULL);
 	if (r == EMUL_OK && leaves_for_good(s->task->source))
-		r = emul_descriptor_address(e, s->tr.selector,
+		r = emul_descriptor_address(e, s->tr.selector, 8,
 					    &s->old_descriptor);
 	if (r == EMUL_OK && s->old_descriptor)
 		r = emul_linear_read(e, s->old_descriptor + 5, &s->old_type, 1,
@@ -223,7 +223,7 @@ static enum emul_result load_segment(struct emulator *e, enum x86_seg seg,
 		return load_null(e, seg, selector);
 	if (seg == SEG_LDTR && selector & 4)
 		return ts_fault(e, selector);
-	r = emul_descriptor_address(e, selector, &linear);
+	r = emul_descriptor_address(e, selector, 8, &linear);
 	if (r != EMUL_OK)
 		return ts_fault(e, selector);
 	r = emul_linear_read(e, linear, &descriptor, 8, EMUL_SYSTEM);
@@ -237,7 +237,8 @@ static enum emul_result load_segment(struct emulator *e, enum x86_seg seg,
 				       seg == SEG_LDTR ? TS_VECTOR : NP_VECTOR,
 				       selector & ~3);
 	if (seg != SEG_LDTR) {
-		r = emul_mark_accessed(e, linear, descriptor);
+		r = emul_mark_descriptor(e, linear, descriptor,
+					 DESC_ACCESSED);
 		s.type |= 1;
 	}
 	if (r == EMUL_OK)

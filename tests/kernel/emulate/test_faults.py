@@ -223,7 +223,7 @@ def test_lost_race_is_retried(cpu):
     assert cpu.peek(0x4000, 4) == b"\x85\0\0\0"
 
 
-@pytest.mark.parametrize("code", ["0f0b", "d9c0", "c5f877", "0f05", "cf", "0f00c0", "f30fbc03"])
+@pytest.mark.parametrize("code", ["0f0b", "d9c0", "c5f877", "0f05", "cf", "0f00e0", "f30fbc03"])
 def test_unhandled_is_said(cpu, code):
     before = list(cpu.gpr)
     assert cpu.step(bytes.fromhex(code)).code == m.UNHANDLED

@@ -143,15 +143,17 @@ def descriptor(base: int, limit: int, access: int, flags: int = 0xc) -> bytes:
     return word.to_bytes(8, "little")
 
 
-DATA_0, READ_ONLY_0, CODE_0, EXECUTE_ONLY, DATA_3, ABSENT, CONFORMING, SYSTEM = range(1, 9)
+(DATA_0, READ_ONLY_0, CODE_0, EXECUTE_ONLY, DATA_3, ABSENT, CONFORMING, SYSTEM, CODE_3,
+ CODE_ABSENT, LDT, LDT_ABSENT, TSS_16, BUSY) = range(1, 15)
 
 
 @pytest.fixture
 def gdt(legacy):
     """Selectors 8 * the names above."""
     entries = {DATA_0: 0x92, READ_ONLY_0: 0x90, CODE_0: 0x9a, EXECUTE_ONLY: 0x98, DATA_3: 0xf2,
-               ABSENT: 0x12, CONFORMING: 0x9e, SYSTEM: 0x89}
-    legacy.table(False).base, legacy.table(False).limit = 0x2000, 9 * 8 - 1
+               ABSENT: 0x12, CONFORMING: 0x9e, SYSTEM: 0x89, CODE_3: 0xfa, CODE_ABSENT: 0x1a,
+               LDT: 0x82, LDT_ABSENT: 0x02, TSS_16: 0x81, BUSY: 0x8b}
+    legacy.table(False).base, legacy.table(False).limit = 0x2000, 15 * 8 - 1
     for number, access in entries.items():
         legacy.poke(0x2000 + 8 * number, descriptor(0x12345678, 0xabcde, access))
     legacy.gpr[m.RSP] = 0x8000
@@ -192,8 +194,8 @@ def test_segment_checks(gdt, seg, entry, cpl, rpl, vector):
 
 
 def test_beyond_the_table(gdt):
-    result = load(gdt, m.DS, 0x48)
-    assert (result.vector, result.error_code) == (m.GP, 0x48)
+    result = load(gdt, m.DS, 0x78)
+    assert (result.vector, result.error_code) == (m.GP, 0x78)
     result = load(gdt, m.DS, 0x0c)      # no LDT
     assert (result.vector, result.error_code) == (m.GP, 0x0c)
 
@@ -222,6 +224,118 @@ def test_pop_segment(gdt):
     gdt.poke(0x8000, (8 * DATA_3).to_bytes(4, "little"))
     assert gdt.step(bytes.fromhex("0fa1")).code == m.OK
     assert gdt.segment(m.FS).selector == 8 * DATA_3 and gdt.gpr[m.RSP] == 0x8004
+
+
+# -- far transfers and system segments ---------------------------------------------------
+
+JMP, CALL, RET = "ea", "9a", "cb"
+
+
+def far(cpu, code: str, selector: int, offset: int = 0x1234):
+    """A transfer with 32-bit operands in legacy mode."""
+    pointer = offset.to_bytes(4, "little") + selector.to_bytes(2, "little")
+    cpu.poke(0x8000, pointer + bytes(2))
+    return cpu.step(bytes.fromhex(code) + (b"" if code == RET else pointer))
+
+
+@pytest.mark.parametrize("code", [JMP, CALL, RET])
+def test_far_to_code(gdt, code):
+    gdt.segment(m.CS).selector = 0x50
+    assert far(gdt, code, 8 * CODE_0).code == m.OK
+    cs = gdt.segment(m.CS)
+    assert (gdt.rip, cs.selector, cs.base, cs.type) == (0x1234, 8 * CODE_0, 0x12345678, 0xb)
+    assert gdt.peek(0x2000 + 8 * CODE_0 + 5, 1) == b"\x9b"
+    assert gdt.gpr[m.RSP] == {JMP: 0x8000, CALL: 0x7ff8, RET: 0x8008}[code]
+    assert gdt.peek(0x7ff8, 8) == (bytes.fromhex("0790000050000000") if code == CALL else bytes(8))
+
+
+@pytest.mark.parametrize("code, entry, cpl, rpl, vector", [
+    (JMP, CODE_0, 0, 0, None), (JMP, CODE_0, 0, 3, m.GP), (JMP, CODE_0, 3, 3, m.GP),
+    (JMP, CODE_3, 3, 0, None), (JMP, CODE_3, 0, 0, m.GP), (JMP, CONFORMING, 3, 0, None),
+    (JMP, CONFORMING, 0, 3, None), (JMP, DATA_0, 0, 0, m.GP), (JMP, CODE_ABSENT, 0, 0, m.NP),
+    (JMP, CODE_ABSENT, 3, 3, m.GP), (RET, CODE_3, 3, 3, None), (RET, CODE_3, 3, 0, m.GP),
+    (RET, CODE_ABSENT, 0, 0, m.NP), (RET, CODE_3, 0, 0, m.GP), (CALL, ABSENT, 0, 0, m.GP)])
+def test_far_checks(gdt, code, entry, cpl, rpl, vector):
+    gdt.cpl = cpl
+    before = bytes(gdt.segment(m.CS))
+    result = far(gdt, code, 8 * entry | rpl)
+    if vector is None:
+        assert result.code == m.OK and gdt.segment(m.CS).selector == 8 * entry | cpl
+    else:
+        assert (result.code, result.vector, result.error_code) == (m.FAULT, vector, 8 * entry)
+        assert (bytes(gdt.segment(m.CS)), gdt.gpr[m.RSP]) == (before, 0x8000)
+
+
+def test_far_to_nowhere(gdt):
+    """A null selector, and offsets beyond the limit; a gate, and an outer level, are not ours."""
+    assert gp(far(gdt, JMP, 0)) and gp(far(gdt, RET, 3))
+    assert gp(far(gdt, JMP, 8 * CODE_0, 0xabcdf000))
+    assert far(gdt, JMP, 8 * SYSTEM).code == m.UNHANDLED
+    assert far(gdt, RET, 8 * CODE_3 | 3).code == m.UNHANDLED
+
+
+@pytest.mark.parametrize("flags, offset, error", [
+    (0xa, 0x123456789abc, None), (0xa, 0x8000 << 32, 0), (0xe, 0x1234, 0x10),
+    (0xc, 0x1234, None), (0xc, 0x123456789abc, 0)])
+def test_far_64(cpu, flags, offset, error):
+    """rex.w ljmp [rbx]: 64-bit code, or compatibility mode, by the descriptor."""
+    cpu.table(False).base, cpu.table(False).limit = 0x2000, 0x17
+    cpu.poke(0x2010, descriptor(0, 0xfffff, 0x9b, flags))
+    cpu.poke(0x4000, offset.to_bytes(8, "little") + b"\x10\0")
+    cpu.gpr[m.RBX] = 0x4000
+    result = cpu.step(bytes.fromhex("48ff2b"))
+    if error is None:
+        assert result.code == m.OK and (cpu.rip, cpu.segment(m.CS).l) == (offset, flags >> 1 & 1)
+    else:
+        assert gp(result, error) and cpu.rip == 0x9000
+
+
+@pytest.mark.parametrize("code, entry, vector", [
+    ("0f00d0", LDT, None), ("0f00d0", LDT_ABSENT, m.NP), ("0f00d0", SYSTEM, m.GP),
+    ("0f00d0", 0, None), ("0f00d8", SYSTEM, None), ("0f00d8", TSS_16, None), ("0f00d8", 0, m.GP),
+    ("0f00d8", BUSY, m.GP), ("0f00d8", LDT, m.GP), ("0f00d8", DATA_0, m.GP),
+    ("0f00d8", 15, m.GP)])
+def test_load_system_segment(gdt, code, entry, vector):
+    """LLDT and LTR of AX, then SLDT and STR into it."""
+    gdt.gpr[m.RAX] = 8 * entry
+    seg = gdt.segment(m.TR if code == "0f00d8" else m.LDTR)
+    before, result = bytes(seg), gdt.step(bytes.fromhex(code))
+    if vector is not None:
+        assert (result.code, result.vector, result.error_code) == (m.FAULT, vector, 8 * entry)
+        assert bytes(seg) == before
+        return
+    assert result.code == m.OK and (seg.selector, seg.unusable) == (8 * entry, not entry)
+    if code == "0f00d8":
+        assert seg.type & 2 and gdt.peek(0x2000 + 8 * entry + 5, 1)[0] == 0x80 | seg.type
+    gdt.gpr[m.RAX] = 0xffffffff
+    assert gdt.step(bytes.fromhex("0f00c8" if code == "0f00d8" else "0f00c0")).code == m.OK
+    assert gdt.gpr[m.RAX] == 8 * entry
+
+
+@pytest.mark.parametrize("limit, access, upper, error", [
+    (0x1f, 0x89, 0xffff8000, None), (0x1e, 0x89, 0xffff8000, 0x10), (0x1f, 0x81, 0xffff8000, 0x10),
+    (0x1f, 0x89, 0x8000, 0x10)])
+def test_ltr_64(cpu, limit, access, upper, error):
+    """The descriptor has 16 bytes, and a canonical base."""
+    cpu.table(False).base, cpu.table(False).limit = 0x2000, limit
+    cpu.poke(0x2010, descriptor(0x12345678, 0x67, access, 0) + upper.to_bytes(8, "little"))
+    cpu.poke(0x4000, b"\x10\0")
+    cpu.gpr[m.RBX] = 0x4000
+    result = cpu.step(bytes.fromhex("0f001b"))
+    if error is not None:
+        assert gp(result, error) and not cpu.segment(m.TR).selector
+    else:
+        assert result.code == m.OK and cpu.segment(m.TR).base == upper << 32 | 0x12345678
+        assert cpu.peek(0x2015, 1) == b"\x8b"
+
+
+def test_group6_privilege(cpu, real):
+    cpu.cpl = 3
+    assert gp(cpu.step(bytes.fromhex("0f00d0"))) and gp(cpu.step(bytes.fromhex("0f00d8")))
+    assert cpu.step(bytes.fromhex("0f00c0")).code == m.OK
+    cpu.cr[4] |= 0x800      # CR4.UMIP
+    assert gp(cpu.step(bytes.fromhex("0f00c0")))
+    assert real.step(bytes.fromhex("0f00c0")).vector == m.UD
 
 
 # -- real mode -------------------------------------------------------------------------
@@ -279,11 +393,10 @@ def test_far_return(real):
     assert (real.rip, real.segment(m.CS).base, real.gpr[m.RSP]) == (0x1234, 0x56780, 0x800a)
 
 
-@pytest.mark.parametrize("code", ["ea34127856", "cd10", "cf", "cb"])
-def test_descriptors_of_code_are_not_ours(legacy, code):
+@pytest.mark.parametrize("code", ["cd10", "cf"])
+def test_gates_are_not_ours(legacy, code):
     legacy.gpr[m.RSP] = 0x8000
-    result = legacy.step(bytes.fromhex(code.replace("ea34127856", "66ea34127856")))
-    assert result.code == m.UNHANDLED
+    assert legacy.step(bytes.fromhex(code)).code == m.UNHANDLED
 
 
 # -- flags and privilege ----------------------------------------------------------------
