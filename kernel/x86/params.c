@@ -41,4 +41,3 @@ FIXED_PARAM(vector_hashing, bool, true);
 
 FIXED_PARAM(enable_pmu, bool, false);
 FIXED_PARAM(enable_vmware_backdoor, bool, false);
-FIXED_PARAM(force_emulation_prefix, int, 0);

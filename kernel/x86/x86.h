@@ -141,6 +141,7 @@ struct x86_vcpu {
 	u64 next_rip;			/* 0: unknown, decode to find it */
 	u8 insn_bytes[15];		/* fetched by the CPU (decode assist) */
 	u8 insn_len;			/* 0: none */
+	bool forced;			/* emulation: by the guest's prefix */
 
 	struct x86_exception exception;
 	struct x86_interrupt interrupt;

@@ -32,6 +32,12 @@ CASES = {
     "16 bytes": ("64", "f30f6f03f30f7f4310f4", "rbx=10000000",
                  "mmio r 10000000 8 | mmio r 10000008 8 | mmio w 10000010 8 0102030405060708 | "
                  "mmio w 10000018 8 090a0b0c0d0e0f10 | hlt | rip=100a"),
+    "mmx": ("64", "0f6f0b0f7f0f0f6f160f7f5308f4", "rbx=10000000 rdi=7000 rsi=8001",
+            "mmio r 10000000 8 | mmio w 10000008 8 070e151c232a3138 | hlt | rip=100e 7000=01 "
+            "7001=02 7002=03 7003=04 7004=05 7005=06 7006=07 7007=08"),
+    "far jump, no such selector": ("64", "48ff2bf4", "rbx=10000000 rsp=9000",
+                                   "mmio r 10000000 8 | mmio r 10000008 2 | hlt | "
+                                   "rsp=8fd0 rip=50d1"),
     "page crossing": ("64", "488b03488903f4", "rbx=10000ffc",
                       "mmio r 10000ffc 4 | mmio r 10001000 4 | mmio w 10000ffc 4 01020304 | "
                       "mmio w 10001000 4 05060708 | hlt | rax=807060504030201 rip=1007"),
@@ -173,15 +179,44 @@ CASES = {
 }
 
 
+FEP = "0f0b6b766d"        # UD2, "kvm"
+
+# The same of code that has the prefix, with the parameter on.
+FORCED = {
+    "mov": ("64", FEP + "48b8" + "90" * 8 + "f4", "rsp=9000",
+            "hlt | rax=9090909090909090 rip=1010"),
+    "mmio": ("64", FEP + "8b03f4", "rbx=10000000", "mmio r 10000000 4 | hlt | rax=4030201 rip=1008"),
+    "far jump": ("64", FEP + "48ff2b" + "f4" * 8 + "1a10000000000000" "0800" "f4", "rbx=1010",
+                 "hlt | rip=101b"),
+    "rdmsr": ("64", FEP + "0f32f4", "rcx=c0000080", "hlt | rax=500 rip=1008"),
+    "msr for user space": ("64", FEP + "0f32f4", "msrs=1 rcx=12345 rax=7",
+                           "msr 12345 | hlt | rax=0 rip=1008"),
+    "real mode": ("16", FEP + "b83412f4", "", "hlt | rax=1234 rip=1009"),
+    "lea of a register": ("64", FEP + "8dc0f4", "rsp=9000", "hlt | rsp=8fd8 rip=5061"),
+    "no instruction": ("64", FEP + "0f0bf4", "rsp=9000", "hlt | rsp=8fd8 rip=5061"),
+    "no wrmsr": ("64", FEP + "0f30f4", "rsp=9000 rcx=12345", "hlt | rsp=8fd0 rip=50d1"),
+    # RIP on the stack is behind the prefix
+    "where it faults": ("64", FEP + "8b03f4", "rbx=600000 rsp=7030",
+                        "hlt | rsp=7000 rip=50e1 7008=05 7009=10"),
+    "mmx after an x87 error": ("64", "dbe3d92c2500800000d9eed9eedef9" + FEP + "0f7f07f4",
+                               "rdi=7000 rsp=9000", "hlt | rsp=8fd8 rip=5101"),
+    "breakpoint": ("64", "0f23c00f23fb" + FEP + "90f4", "rax=100b rbx=402 rsp=9000",
+                   "hlt | rsp=8fd8 rip=5011"),
+    "breakpoint elsewhere": ("64", "0f23c00f23fb" + FEP + "90f4", "rax=100a rbx=402",
+                             "hlt | rip=100d"),
+    "trap flag": ("64", FEP + "9090f4", "rflags=102 rsp=9000", "hlt | rsp=8fd8 rip=5011 rflags=2"),
+}
+
+
 @pytest.fixture(scope="module")
 def program(labs) -> Path:
     """Path, on the host and in L1, of the program."""
     return programs.build(labs.scratch / "exits", Path(__file__).parent / "l1" / "exits.c")
 
 
-def traces(l1, program: Path, names: list[str]) -> dict[str, str]:
+def traces(l1, program: Path, of: dict[str, tuple]) -> dict[str, str]:
     """Run the cases in one go."""
-    text = "".join(f"{name.replace(' ', '_')} {' '.join(CASES[name][:3])}\n" for name in names)
+    text = "".join(f"{name.replace(' ', '_')} {' '.join(case[:3])}\n" for name, case in of.items())
     cases = program.with_suffix(".cases")
     cases.write_text(text)
     out = l1.check(f"timeout 150 {program} < {cases}", timeout=200)
@@ -202,13 +237,37 @@ def one_by_one(trace: str) -> str:
     return re.sub(r"(io \w+ \w+) (\d)\*(\d+)(?: ([0-9a-f]+))?", split, trace)
 
 
+def forced(l1, program: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """What FORCED does with the parameter on, and off."""
+    parameter = "/sys/module/kvm/parameters/force_emulation_prefix"
+    l1.check(f"echo 1 > {parameter}")
+    try:
+        on = traces(l1, program, FORCED)
+    finally:
+        l1.check(f"echo 0 > {parameter}")
+    return on, traces(l1, program, {"off": FORCED["mov"]})
+
+
 def test_exits(l1_tree, program):
-    found = traces(l1_tree, program, list(CASES))
+    found = traces(l1_tree, program, CASES)
     assert found == {name: case[3] for name, case in CASES.items()}
+
+
+def test_forced_emulation(l1_tree, program):
+    on, off = forced(l1_tree, program)
+    assert on == {name: case[3] for name, case in FORCED.items()}
+    assert off == {"off": "hlt | rsp=8fd8 rip=5061"}
 
 
 @pytest.mark.full
 def test_stock_agrees(l1_stock, program):
-    names = [name for name, case in CASES.items() if OURS not in case]
-    found = {name: one_by_one(trace) for name, trace in traces(l1_stock, program, names).items()}
-    assert found == {name: one_by_one(CASES[name][3]) for name in names}
+    cases = {name: case for name, case in CASES.items() if OURS not in case}
+    found = {name: one_by_one(trace) for name, trace in traces(l1_stock, program, cases).items()}
+    assert found == {name: one_by_one(case[3]) for name, case in cases.items()}
+
+
+@pytest.mark.full
+def test_stock_forced_agrees(l1_stock, program):
+    on, off = forced(l1_stock, program)
+    assert on == {name: case[3] for name, case in FORCED.items()}
+    assert off == {"off": "hlt | rsp=8fd8 rip=5061"}
