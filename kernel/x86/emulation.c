@@ -62,7 +62,7 @@ static u64 wrap_rip(u64 rip, enum x86_insn_mode mode)
 
 /* ---- fetch and decode ---- */
 
-#define FETCH_QUEUED	2	/* an exception is queued: enter the guest */
+#define FAULT_QUEUED	2	/* an exception is queued: enter the guest */
 
 static int emulation_failed(struct x86_vcpu *v)
 {
@@ -76,7 +76,7 @@ static int emulation_failed(struct x86_vcpu *v)
 	    (x86_op(get_cpl)(v) &&
 	     !to_x86_vm(v->vcpu.kvm)->exit_on_emulation_failure)) {
 		x86_queue_exception(v, UD_VECTOR);
-		return 1;
+		return FAULT_QUEUED;
 	}
 	ret = x86_exit_internal_error(v, KVM_INTERNAL_ERROR_EMULATION);
 	run->emulation_failure.flags = 0;
@@ -106,7 +106,7 @@ static int fetch_more(struct x86_vcpu *v, u64 linear, u32 len)
 	ret = x86_fetch_gva(v, linear, e->bytes + e->nr_bytes, len, &fault);
 	if (ret > 0) {
 		x86_queue_emul_fault(v, &fault);
-		return FETCH_QUEUED;
+		return FAULT_QUEUED;
 	}
 	if (ret < 0)
 		return emulation_failed(v);

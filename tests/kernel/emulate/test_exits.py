@@ -194,6 +194,8 @@ FORCED = {
     "real mode": ("16", FEP + "b83412f4", "", "hlt | rax=1234 rip=1009"),
     "lea of a register": ("64", FEP + "8dc0f4", "rsp=9000", "hlt | rsp=8fd8 rip=5061"),
     "no instruction": ("64", FEP + "0f0bf4", "rsp=9000", "hlt | rsp=8fd8 rip=5061"),
+    "no such form": ("64", FEP + "fed0f4", "rsp=9000", "hlt | rsp=8fd8 rip=5061"),
+    "mov to cs": ("64", FEP + "8ec8f4", "rsp=9000", "hlt | rsp=8fd8 rip=5061"),
     "no wrmsr": ("64", FEP + "0f30f4", "rsp=9000 rcx=12345", "hlt | rsp=8fd0 rip=50d1"),
     # RIP on the stack is behind the prefix
     "where it faults": ("64", FEP + "8b03f4", "rbx=600000 rsp=7030",
