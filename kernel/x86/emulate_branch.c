@@ -75,7 +75,7 @@ static enum emul_result far_transfer(struct emulator *e, bool call,
 		r = emul_push(e, size, emul_seg(e, SEG_CS)->selector);
 	if (call && r == EMUL_OK)
 		r = emul_push(e, size, e->rip);
-	return r == EMUL_OK ? emul_far_jump(e, selector, offset) : r;
+	return r == EMUL_OK ? emul_far_jump(e, selector, offset, false) : r;
 }
 
 /* 9A CALL, EA JMP */
@@ -116,11 +116,7 @@ enum emul_result emul_far_ret(struct emulator *e)
 	if (r != EMUL_OK)
 		return r;
 	release_stack(e, e->insn.imm);
-	if (!emul_is_real_style(e) && (u16)selector > 3 &&
-	    (selector & 3) != e->cpl)
-		return (selector & 3) > e->cpl ? EMUL_UNHANDLED :
-			emul_raise_code(e, GP_VECTOR, selector & 0xfffc);
-	return emul_far_jump(e, (u16)selector, offset);
+	return emul_far_jump(e, (u16)selector, offset, true);
 }
 
 static enum emul_result real_interrupt(struct emulator *e, u8 vector)

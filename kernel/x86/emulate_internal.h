@@ -153,7 +153,8 @@ enum emul_result emul_load_segment(struct emulator *e, enum x86_seg seg,
 enum emul_result emul_load_system(struct emulator *e, enum x86_seg seg,
 				  u16 selector);
 /* CS and RIP of a far transfer within the privilege level, but by a gate. */
-enum emul_result emul_far_jump(struct emulator *e, u16 selector, u64 offset);
+enum emul_result emul_far_jump(struct emulator *e, u16 selector, u64 offset,
+			       bool is_return);
 /* The same to real-style code. */
 enum emul_result emul_real_far_jump(struct emulator *e, u16 selector,
 				    u64 offset);

@@ -346,16 +346,20 @@ enum emul_result emul_load_system(struct emulator *e, enum x86_seg seg,
 
 /* Code that runs at the CPL as it is; APM vol. 2, 4.9. */
 static bool code_segment_allowed(const struct emulator *e,
-				 const struct kvm_segment *s)
+				 const struct kvm_segment *s, bool is_return)
 {
-	if (!(s->type & TYPE_CODE) || (e->efer & EFER_LMA && s->l && s->db))
+	u8 rpl = s->selector & 3;
+
+	if (!s->s || !(s->type & TYPE_CODE) || (is_return && rpl < e->cpl) ||
+	    (e->efer & EFER_LMA && s->l && s->db))
 		return false;
 	if (s->type & TYPE_DOWN)
 		return s->dpl <= e->cpl;
-	return s->dpl == e->cpl && (s->selector & 3) <= e->cpl;
+	return s->dpl == e->cpl && rpl <= e->cpl;
 }
 
-enum emul_result emul_far_jump(struct emulator *e, u16 selector, u64 offset)
+enum emul_result emul_far_jump(struct emulator *e, u16 selector, u64 offset,
+			       bool is_return)
 {
 	struct kvm_segment s;
 	enum emul_result r;
@@ -368,9 +372,10 @@ enum emul_result emul_far_jump(struct emulator *e, u16 selector, u64 offset)
 	r = read_descriptor(e, selector, 8, &linear, descriptor, &s);
 	if (r != EMUL_OK)
 		return r;
-	if (!s.s)	/* gates, tasks */
+	/* Gates and tasks; an outer privilege level. */
+	if (is_return ? (selector & 3) > e->cpl : !s.s)
 		return EMUL_UNHANDLED;
-	if (!code_segment_allowed(e, &s))
+	if (!code_segment_allowed(e, &s, is_return))
 		return emul_raise_code(e, GP_VECTOR, selector & ~3);
 	if (!s.present)
 		return emul_raise_code(e, NP_VECTOR, selector & ~3);

@@ -254,7 +254,8 @@ def test_far_to_code(gdt, code):
     (JMP, CODE_3, 3, 0, None), (JMP, CODE_3, 0, 0, m.GP), (JMP, CONFORMING, 3, 0, None),
     (JMP, CONFORMING, 0, 3, None), (JMP, DATA_0, 0, 0, m.GP), (JMP, CODE_ABSENT, 0, 0, m.NP),
     (JMP, CODE_ABSENT, 3, 3, m.GP), (RET, CODE_3, 3, 3, None), (RET, CODE_3, 3, 0, m.GP),
-    (RET, CODE_ABSENT, 0, 0, m.NP), (RET, CODE_3, 0, 0, m.GP), (CALL, ABSENT, 0, 0, m.GP)])
+    (RET, CODE_ABSENT, 0, 0, m.NP), (RET, CODE_3, 0, 0, m.GP), (CALL, ABSENT, 0, 0, m.GP),
+    (RET, CONFORMING, 3, 0, m.GP), (RET, SYSTEM, 0, 0, m.GP), (RET, 15, 0, 3, m.GP)])
 def test_far_checks(gdt, code, entry, cpl, rpl, vector):
     gdt.cpl = cpl
     before = bytes(gdt.segment(m.CS))
