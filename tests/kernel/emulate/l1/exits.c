@@ -8,7 +8,9 @@
  * code, step=1 single-steps, moverip=ADDRESS moves RIP at the first exit,
  * bp=ADDRESS sets a debugger's breakpoint until it is hit, csbase=ADDRESS gives
  * CS a base, msrs=1 sends unknown MSRs here, nmi=1 sends an NMI in the shadow of
- * an STI, event=N hands in exception N as being delivered.
+ * an STI, event=N hands in exception N as being delivered. twin=1 makes a device
+ * of 10000000..1000ffff that answers as memory at 0..ffff would, and twin=2 memory:
+ * instead of these exits the trace has their number, and the bytes at 9000..afff.
  * "TF" after an exit: KVM_GET_REGS shows a flag that the guest never set.
  * Memory: RAM 0..9ffff and 100000..1fffff, read-only slot c0000..cffff; the rest
  * is user space's, and answers reads with bytes that count up. At the end come
@@ -32,7 +34,10 @@
 #define HANDLERS	0x5000
 #define PAGE_TABLES	0x10000
 #define WINDOW		0x7000	/* 16 bytes that the trace shows */
+#define TWIN		0x10000000
+#define TWIN_SHOWN	0x9000	/* two pages */
 #define MAX_EXITS	60
+#define MAX_TWIN_EXITS	5000
 #define PATIENCE	10	/* seconds, for one case */
 #define NR_REGS		18
 
@@ -45,7 +50,7 @@ struct test {
 	int mode;
 	uint8_t code[256];
 	size_t code_len;
-	uint64_t at, step, moverip, bp, csbase, msrs, nmi, event;
+	uint64_t at, step, moverip, bp, csbase, msrs, nmi, event, twin;
 	union {
 		struct kvm_regs regs;
 		uint64_t reg[NR_REGS];
@@ -55,7 +60,7 @@ struct test {
 static uint8_t *ram;
 static int kvm_fd, vm, vcpu;
 static struct kvm_run *run;
-static unsigned int answers;
+static unsigned int answers, twin_exits;
 
 static void set_slot(uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size)
 {
@@ -92,8 +97,11 @@ static void put64(uint64_t at, uint64_t value)
 	memcpy(ram + at, &value, 8);
 }
 
-/* 4 GiB one to one in 2 MiB pages; 600000..7fffff is absent, 1000000 is 0 again */
-static void build_page_tables(void)
+/*
+ * 4 GiB one to one in 2 MiB pages; 600000..7fffff is absent, 1000000 is 0 again,
+ * and the twin, if it is memory
+ */
+static void build_page_tables(bool twin_memory)
 {
 	uint64_t i;
 
@@ -104,6 +112,8 @@ static void build_page_tables(void)
 	for (i = 0; i < 2048; i++)
 		put64(PAGE_TABLES + 0x2000 + 8 * i,
 		      i == 3 ? 0 : i == 8 ? 0x87 : i << 21 | 0x87);
+	if (twin_memory)
+		put64(PAGE_TABLES + 0x2000 + 8 * (TWIN >> 21), 0x87);
 }
 
 static void build_handlers(int mode)
@@ -192,7 +202,7 @@ static void start(struct test *t)
 {
 	uint32_t i;
 
-	build_page_tables();
+	build_page_tables(t->twin == 2);
 	build_handlers(t->mode);
 	for (i = 0; i < 0x1000; i++)
 		ram[0x8000 + i] = ram[0xc0000 + i] = (uint8_t)(i * 7);
@@ -203,7 +213,7 @@ static void start(struct test *t)
 	if (t->step || t->bp)
 		set_debug(t);
 	set_events(t);
-	answers = 0;
+	answers = twin_exits = 0;
 }
 
 /* ---- exits ---- */
@@ -247,6 +257,21 @@ static void print_mmio(void)
 	print_bytes(run->mmio.data, run->mmio.len);
 }
 
+/* The access was to the twin, and has been made. */
+static bool twin_access(const struct test *t)
+{
+	uint64_t at = run->mmio.phys_addr - TWIN;
+
+	if (!t->twin || run->exit_reason != KVM_EXIT_MMIO ||
+	    at + run->mmio.len > 0x10000)
+		return false;
+	if (run->mmio.is_write)
+		memcpy(ram + at, run->mmio.data, run->mmio.len);
+	else
+		memcpy(run->mmio.data, ram + at, run->mmio.len);
+	return ++twin_exits < MAX_TWIN_EXITS;
+}
+
 static void print_error(void)
 {
 	printf(" | error %u", run->internal.suberror);
@@ -288,6 +313,13 @@ static bool print_exit(void)
 	return false;
 }
 
+static void print_memory(int from, int end)
+{
+	for (; from < end; from++)
+		if (ram[from])
+			printf(" %x=%02x", from, ram[from]);
+}
+
 static void print_changes(const struct test *t)
 {
 	struct test after;
@@ -299,9 +331,11 @@ static void print_changes(const struct test *t)
 		if (after.reg[i] != t->reg[i])
 			printf(" %s=%llx", reg_names[i],
 			       (unsigned long long)after.reg[i]);
-	for (i = WINDOW; i < WINDOW + 16; i++)
-		if (ram[i])
-			printf(" %x=%02x", i, ram[i]);
+	print_memory(WINDOW, WINDOW + 16);
+	if (t->twin) {
+		print_memory(TWIN_SHOWN, TWIN_SHOWN + 0x2000);
+		printf(" | twin %u", twin_exits);
+	}
 	printf("\n");
 }
 
@@ -347,6 +381,10 @@ static void run_test(const char *name, struct test *t)
 			printf(" | errno %d", errno);
 			break;
 		}
+		if (twin_access(t)) {
+			exits--;
+			continue;
+		}
 		if (!print_exit())
 			break;
 		print_flags(t);
@@ -388,6 +426,8 @@ static void set_word(struct test *t, const char *word)
 		t->msrs = value;
 	else if (!strncmp(word, "event=", 6))
 		t->event = value;
+	else if (!strncmp(word, "twin=", 5))
+		t->twin = value;
 	else if (!strncmp(word, "nmi=", 4))
 		t->nmi = value;
 	else
