@@ -25,7 +25,7 @@ struct emul_fault {
 	u8 vector;
 	bool has_error_code;
 	u32 error_code;
-	u64 cr2;		/* of #PF */
+	u64 cr2;		/* of #PF; of #DB its cause in DR6 */
 };
 
 enum emul_result {

@@ -3,6 +3,8 @@
 #include "emulate_internal.h"
 
 #define CR4_DE	0x08ULL
+#define DR6_BD	0x2000ULL
+#define DR7_GD	0x2000ULL
 
 enum emul_result emul_nop(struct emulator *e)
 {
@@ -107,6 +109,11 @@ enum emul_result emul_mov_dr(struct emulator *e)
 		return emul_raise(e, UD_VECTOR);
 	if (e->cpl)
 		return emul_gp(e);
+	if (e->ops->get_dr(e, 7) & DR7_GD) {
+		emul_raise(e, DB_VECTOR);
+		e->fault.cr2 = DR6_BD;
+		return EMUL_FAULT;
+	}
 	if (!(e->insn.opcode & 2)) {
 		emul_gpr_write(e, e->insn.rm, size, e->ops->get_dr(e, dr));
 		return EMUL_OK;

@@ -96,6 +96,8 @@ void x86_queue_emul_fault(struct x86_vcpu *v, const struct emul_fault *f)
 {
 	if (f->vector == PF_VECTOR)
 		queue_page_fault(v, f->cr2, f->error_code);
+	else if (f->vector == DB_VECTOR)
+		x86_queue_exception_p(v, DB_VECTOR, f->cr2);
 	else if (f->has_error_code)
 		x86_queue_exception_e(v, f->vector, f->error_code);
 	else

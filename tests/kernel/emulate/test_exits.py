@@ -112,6 +112,9 @@ CASES = {
     "ins fault": ("64", "f36cf4", "rdx=3f8 rdi=600000 rcx=3 rsp=9000",
                   "hlt | rsp=8fd0 rip=50e1", OURS),      # stock reads the port, then faults
     "fault behind a page": ("64", "8b03f4", "rbx=5ffffe rsp=9000", "hlt | rsp=8fd0 rip=50e1"),
+    # stock leaves it to the processor, and QEMU's knows no DR7.GD
+    "general detect": ("64", "0f23f80f23f3f4", "rax=2400 rsp=9000", "hlt | rsp=8fd8 rip=5011",
+                       OURS),
     "trap flag, cpuid": ("64", "0fa29090f4", "rflags=102 rsp=9000 rax=40000000",
                          "hlt | rax=40000001 rbx=4b4d564b rcx=564b4d56 rdx=4d rsp=8fd8 "
                          "rip=5011 rflags=2"),

@@ -83,6 +83,14 @@ def test_mov_dr_refused(cpu):
     assert cpu.step(bytes.fromhex("0f23e3")).vector == m.UD
 
 
+@pytest.mark.parametrize("code", ["0f23f3", "0f21f3", "0f23fb"])
+def test_general_detect(cpu, code):
+    """DR7.GD turns every MOV of a debug register, DR7's own too, into a #DB with DR6.BD."""
+    cpu.dr[7] = 0x2400
+    step = cpu.step(bytes.fromhex(code))
+    assert (step.vector, step.cr2, list(cpu.dr)) == (m.DB, 0x2000, [0] * 7 + [0x2400])
+
+
 def test_clts_smsw_lmsw(cpu):
     cpu.cr[0] = 0x8000003b
     assert cpu.step(bytes.fromhex("0f06")).code == m.OK and cpu.cr[0] == 0x80000033
