@@ -66,6 +66,7 @@ enum cpuid_reg {
 #define CPUID_PV_CLOCKSOURCE		0
 #define CPUID_PV_NOP_IO_DELAY		1
 #define CPUID_PV_CLOCKSOURCE2		3
+#define CPUID_PV_ASYNC_PF		4
 #define CPUID_PV_STEAL_TIME		5
 #define CPUID_PV_EOI			6
 #define CPUID_PV_UNHALT			7

@@ -21,11 +21,13 @@
 #define MSR_SYSTEM_TIME		0x12
 #define MSR_WALL_CLOCK_NEW	0x4b564d00
 #define MSR_SYSTEM_TIME_NEW	0x4b564d01
+#define MSR_ASYNC_PF		0x4b564d02
 #define MSR_STEAL_TIME		0x4b564d03
 #define MSR_PV_EOI		0x4b564d04
 
 #define PV_ENABLE		1ULL
 #define STEAL_RESERVED		0x3eULL		/* the page is 64-byte aligned */
+#define ASYNC_PF_RESERVED	0x30ULL
 
 /* ---- the host's clock ---- */
 
@@ -486,6 +488,8 @@ static bool pv_msr_allowed(struct x86_vcpu *v, u32 index)
 	case MSR_WALL_CLOCK_NEW:
 	case MSR_SYSTEM_TIME_NEW:
 		return x86_pv_has(v, CPUID_PV_CLOCKSOURCE2);
+	case MSR_ASYNC_PF:
+		return x86_pv_has(v, CPUID_PV_ASYNC_PF);
 	case MSR_STEAL_TIME:
 		return x86_pv_has(v, CPUID_PV_STEAL_TIME);
 	case MSR_PV_EOI:
@@ -507,6 +511,9 @@ int x86_pv_msr_get(struct x86_vcpu *v, u32 index, u64 *data)
 		*data = READ_ONCE(vm->wall_clock_gpa);
 		if (*data == INVALID_GPA)
 			*data = 0;
+		return 0;
+	case MSR_ASYNC_PF:
+		*data = v->pv.async_pf_msr;
 		return 0;
 	case MSR_STEAL_TIME:
 		*data = v->pv.steal_msr;
@@ -532,6 +539,12 @@ int x86_pv_msr_set(struct x86_vcpu *v, u32 index, u64 data)
 		WRITE_ONCE(vm->wall_clock_gpa, data);
 		if (data)
 			wall_clock_write(&vm->kvm, data);
+		return 0;
+	case MSR_ASYNC_PF:
+		/* Never used: a fault waits for its page. */
+		if (data & ASYNC_PF_RESERVED || (data && !v->lapic))
+			return 1;
+		v->pv.async_pf_msr = data;
 		return 0;
 	case MSR_STEAL_TIME:
 		return steal_msr_set(v, data);

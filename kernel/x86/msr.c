@@ -35,7 +35,7 @@
 #define MSR_OSVW_STATUS		0xc0010141
 #define MSR_DE_CFG		0xc0011029
 #define MSR_PV_CLOCKS		0x4b564d00
-#define MSR_PV_STEAL		0x4b564d03
+#define MSR_PV_ASYNC_PF		0x4b564d02
 #define MSR_PV_EOI		0x4b564d04
 
 #define APIC_BASE_BSP		BIT_ULL(8)
@@ -205,14 +205,14 @@ static int time_get(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 		return MSR_OK;
 	case MSR_TSC_ADJUST:
 		*data = v->msrs.tsc_adjust;
-		return host || guest_has_tsc_adjust(v) ? MSR_OK : MSR_INVALID;
+		return MSR_OK;
 	case MSR_TSC_DEADLINE:
 		*data = v->lapic ? x86_lapic_get_tscdeadline(v) : 0;
 		return MSR_OK;
 	case MSR_PV_WALL_CLOCK:
 	case MSR_PV_SYSTEM_TIME:
 	case MSR_PV_CLOCKS ... MSR_PV_CLOCKS + 1:
-	case MSR_PV_STEAL ... MSR_PV_EOI:
+	case MSR_PV_ASYNC_PF ... MSR_PV_EOI:
 		return x86_pv_msr_get(v, index, data);
 	}
 	return MSR_UNKNOWN;
@@ -229,9 +229,7 @@ static int time_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
 			v->msrs.tsc_adjust = data;
 		else if (guest_has_tsc_adjust(v))
 			x86_tsc_adjust_write(v, data);
-		else
-			return MSR_INVALID;
-		return MSR_OK;
+		return MSR_OK;		/* else dropped, as by KVM */
 	case MSR_TSC_DEADLINE:
 		if (v->lapic)
 			x86_lapic_set_tscdeadline(v, data);
@@ -239,7 +237,7 @@ static int time_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
 	case MSR_PV_WALL_CLOCK:
 	case MSR_PV_SYSTEM_TIME:
 	case MSR_PV_CLOCKS ... MSR_PV_CLOCKS + 1:
-	case MSR_PV_STEAL ... MSR_PV_EOI:
+	case MSR_PV_ASYNC_PF ... MSR_PV_EOI:
 		return x86_pv_msr_set(v, index, data);
 	}
 	return MSR_UNKNOWN;

@@ -643,6 +643,7 @@ void x86_vcpu_reset(struct x86_vcpu *v, bool init)
 	v->nmi_pending = 0;
 	atomic_set(&v->nmi_queued, 0);
 	v->pending_external_vector = -1;
+	v->pv.async_pf_msr = 0;
 	x86_lapic_reset(v, init);
 	x86_msr_reset(v, init);
 	x86_fpu_reset(v, init);

@@ -115,6 +115,7 @@ struct x86_pvclock {
 	bool guest_stopped;	/* KVM_KVMCLOCK_CTRL */
 	u64 steal_msr;		/* MSR 4b564d03 */
 	u64 steal_last;		/* run_delay already reported, ns */
+	u64 async_pf_msr;	/* MSR 4b564d02 */
 	u64 eoi_msr;		/* MSR 4b564d04; irqchip/pv_eoi.c */
 	bool eoi_offered;	/* the guest's flag is set */
 };

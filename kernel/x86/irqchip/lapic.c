@@ -154,14 +154,25 @@ static void send_self_ipi(struct lapic *apic)
 	lapic_accept(apic->v, &irq);
 }
 
-/* TDCR changed: what is left goes on at the new rate. */
-static void change_divider(struct lapic *apic)
+/* TDCR or the mode changed: what is left goes on at the new rate. */
+static void timer_go_on(struct lapic *apic)
 {
 	u32 count = lapic_get(&apic->logic, LAPIC_TMCCT);
 
 	lapic_put(&apic->logic, LAPIC_TMCCT, 0);
 	if (count)
 		lapic_timer_start(apic, count);
+	else if (lapic_timer_mode(&apic->logic) == LAPIC_TIMER_ONESHOT)
+		WRITE_ONCE(apic->period_ns, 0);	/* it ends just now */
+}
+
+/* Before a write that timer_go_on() may follow. */
+static void note_count(struct lapic *apic, u32 reg)
+{
+	if (reg == LAPIC_TDCR || reg == LAPIC_LVT_TIMER)
+		lapic_put(&apic->logic, LAPIC_TMCCT, lapic_timer_read(apic));
+	if (reg == LAPIC_LVT_TIMER)
+		apic->logic.has_deadline = has_deadline_mode(apic->v);
 }
 
 static void do_actions(struct lapic *apic, u32 actions)
@@ -176,8 +187,8 @@ static void do_actions(struct lapic *apic, u32 actions)
 		lapic_timer_disarm(apic);
 	if (actions & LAPIC_DO_TIMER)
 		lapic_timer_start(apic, lapic_get(&apic->logic, LAPIC_TMICT));
-	if (actions & LAPIC_DO_DIVIDE)
-		change_divider(apic);
+	if (actions & LAPIC_DO_GO_ON)
+		timer_go_on(apic);
 	if (actions & LAPIC_DO_MAP)
 		destination_changed(apic->v);
 	if (actions & LAPIC_DO_ERROR)
@@ -189,11 +200,7 @@ static void do_actions(struct lapic *apic, u32 actions)
 static void write_reg(struct lapic *apic, u32 reg, u32 value)
 {
 	trace_kvm_apic(true, reg, value);
-	/* A new divider applies to the time left, so read that first. */
-	if (reg == LAPIC_TDCR)
-		lapic_put(&apic->logic, LAPIC_TMCCT, lapic_timer_read(apic));
-	if (reg == LAPIC_LVT_TIMER)
-		apic->logic.has_deadline = has_deadline_mode(apic->v);
+	note_count(apic, reg);
 	do_actions(apic, lapic_logic_write(&apic->logic, reg, value));
 }
 
@@ -283,10 +290,7 @@ int x86_lapic_msr_write(struct x86_vcpu *v, u32 index, u64 data)
 
 	if (!apic)
 		return 1;
-	if (reg == LAPIC_TDCR && apic->logic.x2apic)
-		lapic_put(&apic->logic, LAPIC_TMCCT, lapic_timer_read(apic));
-	if (reg == LAPIC_LVT_TIMER)
-		apic->logic.has_deadline = has_deadline_mode(v);
+	note_count(apic, reg);
 	if (lapic_logic_msr_write(&apic->logic, index, data, &actions))
 		return 1;
 	trace_kvm_apic(true, reg, data);

@@ -276,9 +276,11 @@ static u32 write_lvt(struct lapic_logic *l, u32 reg, u32 value)
 	if (!lapic_sw_enabled(l))
 		value |= LAPIC_LVT_MASKED;
 	lapic_put(l, reg, value);
-	if (reg == LAPIC_LVT_TIMER && (old ^ value) & LAPIC_LVT_MODE_MASK)
-		return LAPIC_DO_DISARM;
-	return LAPIC_DO_EVENT;
+	if (reg != LAPIC_LVT_TIMER || !((old ^ value) & LAPIC_LVT_MODE_MASK))
+		return LAPIC_DO_EVENT;
+	/* SDM vol. 3A "TSC-Deadline Mode"; the other two share one count. */
+	return (old ^ value) & LAPIC_TIMER_DEADLINE ? LAPIC_DO_DISARM :
+						      LAPIC_DO_GO_ON;
 }
 
 static u32 write_svr(struct lapic_logic *l, u32 value)
@@ -351,7 +353,7 @@ static u32 write_common(struct lapic_logic *l, u32 reg, u32 value)
 		return write_tmict(l, value);
 	case LAPIC_TDCR:
 		lapic_put(l, reg, value & LAPIC_TDCR_MASK);
-		return LAPIC_DO_DIVIDE;
+		return LAPIC_DO_GO_ON;
 	}
 	if (is_read_only(reg))
 		return 0;
@@ -454,7 +456,8 @@ int lapic_logic_msr_write(struct lapic_logic *l, u32 msr, u64 data,
 		*actions = write_icr(l, data);
 		return 0;
 	}
-	if (data >> 32 || (data && (reg == LAPIC_EOI || reg == LAPIC_ESR)))
+	if (data >> (reg == LAPIC_SELF_IPI ? 8 : 32) ||
+	    (data && (reg == LAPIC_EOI || reg == LAPIC_ESR)))
 		return 1;
 	*actions = reg == LAPIC_SELF_IPI ? write_self_ipi(l, data) :
 					   write_common(l, reg, data);

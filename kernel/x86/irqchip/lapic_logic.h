@@ -121,8 +121,8 @@ enum lapic_action {
 	LAPIC_DO_SELF	= BIT(2),	/* self IPI; vector in SELF_IPI */
 	LAPIC_DO_MAP	= BIT(3),	/* destination lookup changed */
 	LAPIC_DO_TIMER	= BIT(4),	/* start from TMICT */
-	LAPIC_DO_DIVIDE	= BIT(5),	/* TDCR changed under a running timer */
-	LAPIC_DO_DISARM	= BIT(6),	/* timer mode changed */
+	LAPIC_DO_GO_ON	= BIT(5),	/* from TMCCT: new divider or mode */
+	LAPIC_DO_DISARM	= BIT(6),	/* into or out of deadline mode */
 	LAPIC_DO_EVENT	= BIT(7),	/* something may be deliverable now */
 	LAPIC_DO_ERROR	= BIT(8),	/* raise the error LVT */
 };

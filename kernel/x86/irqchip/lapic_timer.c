@@ -28,14 +28,15 @@ static enum hrtimer_restart timer_fn(struct hrtimer *timer)
 {
 	struct lapic *apic = container_of(timer, struct lapic, timer);
 	struct kvm_vcpu *vcpu = &apic->v->vcpu;
+	u64 period = READ_ONCE(apic->period_ns);
 
 	atomic_set(&apic->timer_pending, 1);
 	kvm_make_request(X86_REQ_APIC_TIMER, vcpu);
 	kvm_vcpu_kick(vcpu);
-	if (!apic->period_ns)
+	if (!period)
 		return HRTIMER_NORESTART;
 	/* Ticks that the host missed are dropped, as a slow CPU's would be. */
-	hrtimer_forward_now(timer, ns_to_ktime(apic->period_ns));
+	hrtimer_forward_now(timer, ns_to_ktime(period));
 	return HRTIMER_RESTART;
 }
 

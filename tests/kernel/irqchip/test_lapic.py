@@ -19,7 +19,7 @@ LVTT, THERMAL, PERF, LINT0, LINT1, LVTERR = 0x320, 0x330, 0x340, 0x350, 0x360, 0
 TMICT, TMCCT, TDCR, SELF_IPI = 0x380, 0x390, 0x3e0, 0x3f0
 LVTS = (LVTT, THERMAL, PERF, LINT0, LINT1, LVTERR)
 MASKED, PERIODIC, DEADLINE = 1 << 16, 1 << 17, 2 << 17
-DO_EOI, DO_IPI, DO_SELF, DO_MAP, DO_TIMER, DO_DIVIDE, DO_DISARM, DO_EVENT, DO_ERROR = (1 << n for n in range(9))
+DO_EOI, DO_IPI, DO_SELF, DO_MAP, DO_TIMER, DO_GO_ON, DO_DISARM, DO_EVENT, DO_ERROR = (1 << n for n in range(9))
 BASE, ENABLE, X2APIC = 0xfee00000, 1 << 11, 1 << 10
 
 
@@ -113,14 +113,16 @@ def test_timer_mode_follows_cpuid(apic: Lapic) -> None:
     assert apic.write(LVTT, DEADLINE | 0xec) & DO_DISARM
     assert apic.read(LVTT) == DEADLINE | 0xec
     assert apic.write(TMICT, 1000) == 0     # ignored in this mode
+    assert apic.write(LVTT, PERIODIC | 0xec) & DO_DISARM
+    apic.write(LVTT, DEADLINE | 0xec)
     assert apic.read(TMICT) == 0
     apic.write(LVTT, DEADLINE | PERIODIC | 0xec)
     assert apic.read(LVTT) == 0xec          # reserved mode
 
 
 @pytest.mark.parametrize(("reg", "value", "action"), [
-    (EOI, 0, DO_EOI), (ICR, 0x4030, DO_IPI), (TMICT, 5, DO_TIMER), (TDCR, 3, DO_DIVIDE), (TPR, 0, DO_EVENT),
-    (LDR, 1 << 24, DO_MAP), (LDR, 0, 0), (DFR, 0, DO_MAP), (ID, 9 << 24, DO_MAP), (LVTT, PERIODIC, DO_DISARM),
+    (EOI, 0, DO_EOI), (ICR, 0x4030, DO_IPI), (TMICT, 5, DO_TIMER), (TDCR, 3, DO_GO_ON), (TPR, 0, DO_EVENT),
+    (LDR, 1 << 24, DO_MAP), (LDR, 0, 0), (DFR, 0, DO_MAP), (ID, 9 << 24, DO_MAP), (LVTT, PERIODIC, DO_GO_ON),
     (ICR, 0x400f, DO_ERROR), (ICR, 0x4000 | NMI << 8, DO_IPI), (0x3a0, 0, DO_ERROR), (SELF_IPI, 0x30, DO_ERROR),
 ])
 def test_actions(apic: Lapic, reg: int, value: int, action: int) -> None:
@@ -174,6 +176,7 @@ def test_x2apic_reserved_bits_fault(x2: Lapic) -> None:
     for msr in WRITABLE - {0x830}:
         assert x2.wrmsr(msr, 1 << 32) is None
     assert x2.wrmsr(0x80b, 1) is None and x2.wrmsr(0x828, 1) is None
+    assert x2.wrmsr(0x83f, 0x155) is None and x2.wrmsr(0x83f, 0xff000055) is None
 
 
 def test_x2apic_icr_is_one_register(x2: Lapic) -> None:

@@ -323,6 +323,20 @@ static void cpuid_faults(struct machine *m)
 	EQUAL(cpuid_ends_at(m), 0x78);
 }
 
+/* KVM's unit tests write it whatever CPUID says. */
+static void tsc_adjust_without_cpuid(struct machine *m)
+{
+	uint64_t data;
+
+	cpuid_entry(m, 7, 0)->ebx &= ~2;
+	MUST(m->cpu[0], KVM_SET_CPUID2, &m->cpuid);
+	CHECK(guest_wrmsr(m, 0x3b, 1ULL << 40));
+	CHECK(guest_rdmsr(m, 0x3b, &data));
+	EQUAL(data, 0);
+	CHECK(guest_rdmsr(m, 0x10, &data));
+	CHECK(data < 1ULL << 40);
+}
+
 const struct check msr_checks[] = {
 	OURS("msr: the list reads and writes back", 1, lists),
 	COMMON("msr: features", 1, feature_list),
@@ -336,5 +350,7 @@ const struct check msr_checks[] = {
 	COMMON("msr: machine check banks", 1, machine_checks),
 	COMMON("msr: platform info", 1, platform_info),
 	COMMON("msr: CPUID faults in user mode", 1, cpuid_faults),
+	COMMON("msr: TSC_ADJUST without its CPUID bit", 1,
+	       tsc_adjust_without_cpuid),
 	END_OF_CHECKS
 };

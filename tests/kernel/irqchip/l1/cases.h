@@ -9,6 +9,7 @@
 	X(pit_ticks_through_pic) X(pit_reinjects) X(pit_one_shot)	\
 	X(pic_through_lint0_of_user_space)				\
 	X(lapic_timer) X(lapic_timer_survives_set)			\
+	X(lapic_timer_changes_mode) X(async_page_faults_asked_for)	\
 	X(lapic_page_moves) X(logical_destinations)			\
 	X(priorities_hold_interrupts) X(x2apic_registers)		\
 	X(ioapic_edge_and_level) X(ioapic_level_storm) X(messages)	\

@@ -106,6 +106,54 @@ void lapic_timer(void)
 	vm_free(vm);
 }
 
+/* One-shot and periodic differ in what comes after 0 alone. */
+void lapic_timer_changes_mode(void)
+{
+	struct vm *vm = vm_new(CHIPS_KERNEL, 1);
+	uint32_t left, period = 50000000;
+
+	vm_eoi(vm, 0x40, EOI_LAPIC);
+	RUN(vm, LAPIC_ON, { WRITE32, LAPIC(0x3e0), 0xb },
+	    { WRITE32, LAPIC(0x320), 0x40 }, { WRITE32, LAPIC(0x380), period });
+	usleep(10000);
+	RUN(vm, { WRITE32, LAPIC(0x320), 0x20040 },
+	    { READ32, LAPIC(0x390), RESULT },
+	    { READ32, LAPIC(0x380), RESULT + 4 },
+	    { WAIT, COUNTS + 0x40 * 4, 3 });
+	left = vm_word(vm, RESULT);
+	CHECK(left < period * 4 / 5 && vm_word(vm, RESULT + 4) == period);
+	/* The last shot; it does not start again as a period would. */
+	RUN(vm, { WRITE32, LAPIC(0x320), 0x40 });
+	usleep(200000);
+	RUN(vm, { STI }, { CLI }, { READ32, COUNTS + 0x40 * 4, RESULT },
+	    { READ32, LAPIC(0x390), RESULT + 4 },
+	    { WRITE32, LAPIC(0x320), 0x20040 },
+	    { READ32, LAPIC(0x390), RESULT + 8 });
+	CHECK(vm_word(vm, RESULT) >= 3);
+	CHECK(vm_word(vm, RESULT + 4) == 0 && vm_word(vm, RESULT + 8) == 0);
+	usleep(150000);
+	RUN(vm, { STI }, { CLI });
+	CHECK(vm_count(vm, 0x40) == vm_word(vm, RESULT));
+	vm_free(vm);
+}
+
+/* Nothing is ever late here; but who asks for asynchronous faults may. */
+void async_page_faults_asked_for(void)
+{
+	struct vm *vm = vm_new(CHIPS_KERNEL, 1);
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} reserved = { { .nmsrs = 1 }, { 0x4b564d02, 0, RESULT | 0x11 } };
+
+	RUN(vm, { WRMSR, 0x4b564d02, (RESULT + 64) | 3 },
+	    { RDMSR, 0x4b564d02, RESULT });
+	CHECK(vm_word(vm, RESULT) == ((RESULT + 64) | 3));
+	CHECK(try_ioctl(vm->cpu[0].fd, KVM_SET_MSRS, &reserved) == 0);
+	RUN(vm, { WRMSR, 0x4b564d02, 0 });
+	vm_free(vm);
+}
+
 void priorities_hold_interrupts(void)
 {
 	struct vm *vm = vm_new(CHIPS_KERNEL, 1);
