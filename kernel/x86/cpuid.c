@@ -183,6 +183,7 @@ static void model_changed(struct x86_vcpu *v)
 			   cpuid_efer_reserved(c->entries, c->nent);
 	c->xcr0_supported = guest_xcr0_supported(c);
 	c->pv_features = cpuid_pv_features(c->entries, c->nent);
+	c->intel = !cpuid_vendor_zeroes_unknown(c->entries, c->nent);
 	x86_cpuid_update_runtime(v);
 	x86_ops->cpuid_changed(v);
 }

@@ -29,6 +29,7 @@ enum cpuid_reg {
 #define CPUID_7_EBX_FSGSBASE		0
 #define CPUID_7_EBX_TSC_ADJUST		1
 #define CPUID_7_EBX_SMEP		7
+#define CPUID_7_EBX_INVPCID		10
 #define CPUID_7_EBX_SMAP		20
 #define CPUID_7_ECX_UMIP		2
 #define CPUID_7_ECX_PKU			3

@@ -69,6 +69,7 @@ struct x86_cpuid {
 	u64 efer_reserved;
 	u64 xcr0_supported;	/* guest XCR0 may have these bits */
 	u32 pv_features;	/* KVM's feature leaf (40000001) eax */
+	bool intel;		/* more precisely: not AMD's, nor Hygon's */
 };
 
 /* Completion of an exit to user space, run at the next KVM_RUN. */

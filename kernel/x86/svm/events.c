@@ -231,10 +231,7 @@ void svm_update_cr8_intercept(struct x86_vcpu *v, int tpr_threshold)
 
 	if (vmcb_intercepts(c, INTERCEPT_CR8_WRITE) == want)
 		return;
-	if (want)
-		vmcb_intercept(c, INTERCEPT_CR8_WRITE);
-	else
-		vmcb_no_intercept(c, INTERCEPT_CR8_WRITE);
+	vmcb_intercept_if(c, INTERCEPT_CR8_WRITE, want);
 	vmcb_dirty(svm->vmcb, CLEAN_INTERCEPTS);
 }
 
@@ -251,10 +248,7 @@ void svm_set_nmi_mask(struct x86_vcpu *v, bool masked)
 
 	svm->nmi_masked = masked;
 	svm->iret_pending = false;
-	if (masked)
-		vmcb_intercept(&svm->vmcb->control, INTERCEPT_IRET);
-	else
-		vmcb_no_intercept(&svm->vmcb->control, INTERCEPT_IRET);
+	vmcb_intercept_if(&svm->vmcb->control, INTERCEPT_IRET, masked);
 	vmcb_dirty(svm->vmcb, CLEAN_INTERCEPTS);
 }
 

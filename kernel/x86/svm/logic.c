@@ -164,6 +164,12 @@ void vmcb_init_intercepts(struct vmcb_control *c)
 		vmcb_intercept(c, i);
 }
 
+void vmcb_hide_instructions(struct vmcb_control *c, bool rdtscp, bool invpcid)
+{
+	vmcb_intercept_if(c, INTERCEPT_RDTSCP, rdtscp);
+	vmcb_intercept_if(c, INTERCEPT_INVPCID, invpcid);
+}
+
 /* ---- decode assists ---- */
 
 u8 vmcb_insn_bytes(const struct vmcb_control *c, u8 bytes[15])

@@ -56,6 +56,8 @@ u32 event_encode(u8 type, u8 vector, bool has_error, bool protmode);
 /* ---- the intercepts that every guest has ---- */
 
 void vmcb_init_intercepts(struct vmcb_control *c);
+/* Instructions of the processor that CPUID hides are to raise #UD. */
+void vmcb_hide_instructions(struct vmcb_control *c, bool rdtscp, bool invpcid);
 
 /* ---- MSR permission map, 15.11: 2 bits an MSR, 1 intercepts ---- */
 

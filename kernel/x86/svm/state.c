@@ -10,6 +10,7 @@
 #include <asm/special_insns.h>
 #include <asm/tlbflush.h>
 
+#include "../cpuid_logic.h"
 #include "svm.h"
 
 #define MSRPM_ORDER	get_order(MSRPM_SIZE)
@@ -67,6 +68,12 @@ static const u32 passthrough_msrs[] = {
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 };
 
+/* AMD's processors keep 32 bits of these, Intel's all. */
+static bool is_narrow(u32 msr)
+{
+	return msr == MSR_IA32_SYSENTER_ESP || msr == MSR_IA32_SYSENTER_EIP;
+}
+
 void svm_set_msr_filter(struct x86_vcpu *v)
 {
 	struct svm_vcpu *svm = to_svm(v);
@@ -74,17 +81,33 @@ void svm_set_msr_filter(struct x86_vcpu *v)
 
 	for (i = 0; i < ARRAY_SIZE(passthrough_msrs); i++) {
 		u32 msr = passthrough_msrs[i];
+		bool ours = v->cpuid.intel && is_narrow(msr);
 
-		msrpm_set(svm->msrpm, msr,
-			  x86_msr_filtered(v, msr, KVM_MSR_FILTER_READ),
+		msrpm_set(svm->msrpm, msr, ours ||
+			  x86_msr_filtered(v, msr, KVM_MSR_FILTER_READ), ours ||
 			  x86_msr_filtered(v, msr, KVM_MSR_FILTER_WRITE));
 	}
 	vmcb_dirty(svm->vmcb, CLEAN_PERM);
 }
 
+void svm_cpuid_changed(struct x86_vcpu *v)
+{
+	struct vmcb *vmcb = to_svm(v)->vmcb;
+
+	svm_set_msr_filter(v);
+	vmcb_hide_instructions(&vmcb->control,
+		boot_cpu_has(X86_FEATURE_RDTSCP) &&
+		!x86_guest_has(v, 0x80000001, 0, CPUID_REG_EDX,
+			       CPUID_8000_0001_EDX_RDTSCP),
+		boot_cpu_has(X86_FEATURE_INVPCID) &&
+		!x86_guest_has(v, 7, 0, CPUID_REG_EBX, CPUID_7_EBX_INVPCID));
+	vmcb_dirty(vmcb, CLEAN_INTERCEPTS);
+}
+
 int svm_get_msr(struct x86_vcpu *v, u32 index, u64 *data)
 {
-	struct vmcb_save *s = &to_svm(v)->vmcb->save;
+	struct svm_vcpu *svm = to_svm(v);
+	struct vmcb_save *s = &svm->vmcb->save;
 
 	switch (index) {
 	case MSR_STAR:
@@ -112,10 +135,10 @@ int svm_get_msr(struct x86_vcpu *v, u32 index, u64 *data)
 		*data = s->sysenter_cs;
 		return 0;
 	case MSR_IA32_SYSENTER_ESP:
-		*data = s->sysenter_esp;
+		*data = s->sysenter_esp | (u64)svm->sysenter_esp_hi << 32;
 		return 0;
 	case MSR_IA32_SYSENTER_EIP:
-		*data = s->sysenter_eip;
+		*data = s->sysenter_eip | (u64)svm->sysenter_eip_hi << 32;
 		return 0;
 	case MSR_IA32_DEBUGCTLMSR:
 		*data = s->debugctl;
@@ -142,7 +165,8 @@ static void set_tsc_aux(struct x86_vcpu *v, u32 value)
 /* The common code has checked that addresses are canonical. */
 int svm_set_msr(struct x86_vcpu *v, u32 index, u64 data)
 {
-	struct vmcb_save *s = &to_svm(v)->vmcb->save;
+	struct svm_vcpu *svm = to_svm(v);
+	struct vmcb_save *s = &svm->vmcb->save;
 
 	switch (index) {
 	case MSR_STAR:
@@ -171,14 +195,16 @@ int svm_set_msr(struct x86_vcpu *v, u32 index, u64 data)
 		return 0;
 	case MSR_IA32_SYSENTER_ESP:
 		s->sysenter_esp = data;
+		svm->sysenter_esp_hi = v->cpuid.intel ? data >> 32 : 0;
 		return 0;
 	case MSR_IA32_SYSENTER_EIP:
 		s->sysenter_eip = data;
+		svm->sysenter_eip_hi = v->cpuid.intel ? data >> 32 : 0;
 		return 0;
 	case MSR_IA32_DEBUGCTLMSR:
 		/* LBR and BTF, which nothing reads without LBR virtualization */
 		s->debugctl = data & 3;
-		vmcb_dirty(to_svm(v)->vmcb, CLEAN_LBR);
+		vmcb_dirty(svm->vmcb, CLEAN_LBR);
 		return 0;
 	case MSR_TSC_AUX:
 		set_tsc_aux(v, data);
@@ -267,6 +293,7 @@ void svm_vcpu_reset(struct x86_vcpu *v, bool init)
 		s->star = s->lstar = s->cstar = s->sfmask = 0;
 		s->kernel_gs_base = 0;
 		s->sysenter_cs = s->sysenter_esp = s->sysenter_eip = 0;
+		svm->sysenter_esp_hi = svm->sysenter_eip_hi = 0;
 	}
 	s->g_pat = v->msrs.pat ?: PAT_RESET;
 	c->event_inj = 0;
@@ -409,13 +436,8 @@ void svm_cr0_changed(struct x86_vcpu *v)
 	u64 hidden = X86_CR0_CD | X86_CR0_NW;
 
 	vmcb->save.cr0 = v->cr0 & ~hidden;
-	if (v->cr0 & hidden) {
-		vmcb_intercept(&vmcb->control, INTERCEPT_CR0_READ);
-		vmcb_intercept(&vmcb->control, INTERCEPT_CR0_WRITE);
-	} else {
-		vmcb_no_intercept(&vmcb->control, INTERCEPT_CR0_READ);
-		vmcb_no_intercept(&vmcb->control, INTERCEPT_CR0_WRITE);
-	}
+	vmcb_intercept_if(&vmcb->control, INTERCEPT_CR0_READ, v->cr0 & hidden);
+	vmcb_intercept_if(&vmcb->control, INTERCEPT_CR0_WRITE, v->cr0 & hidden);
 	vmcb_dirty(vmcb, CLEAN_CRX);
 	vmcb_dirty(vmcb, CLEAN_INTERCEPTS);
 }
@@ -436,10 +458,7 @@ void svm_cr4_changed(struct x86_vcpu *v)
 
 	vmcb->save.cr4 = v->cr4 | mce;
 	/* Reads exit only while the guest would see a bit it did not set. */
-	if (mce & ~v->cr4)
-		vmcb_intercept(&vmcb->control, INTERCEPT_CR4_READ);
-	else
-		vmcb_no_intercept(&vmcb->control, INTERCEPT_CR4_READ);
+	vmcb_intercept_if(&vmcb->control, INTERCEPT_CR4_READ, mce & ~v->cr4);
 	vmcb_dirty(vmcb, CLEAN_CRX);
 	vmcb_dirty(vmcb, CLEAN_INTERCEPTS);
 }
@@ -458,11 +477,8 @@ void svm_dr_changed(struct x86_vcpu *v)
 
 	vmcb->save.dr7 = v->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
 			 v->guest_debug_dr7 : v->dr7;
-	if (v->guest_debug & KVM_GUESTDBG_USE_SW_BP)
-		vmcb_intercept(&vmcb->control, INTERCEPT_EXCEPTION + BP_VECTOR);
-	else
-		vmcb_no_intercept(&vmcb->control,
-				  INTERCEPT_EXCEPTION + BP_VECTOR);
+	vmcb_intercept_if(&vmcb->control, INTERCEPT_EXCEPTION + BP_VECTOR,
+			  v->guest_debug & KVM_GUESTDBG_USE_SW_BP);
 	vmcb_dirty(vmcb, CLEAN_DRX);
 	vmcb_dirty(vmcb, CLEAN_INTERCEPTS);
 }

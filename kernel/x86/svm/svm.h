@@ -27,6 +27,8 @@ struct svm_vcpu {
 	bool soft_event;		/* what goes in is an INT n, INT3 or INTO */
 	u8 soft_len;			/* of that instruction; 0: it is not at RIP */
 	u64 entry_rip;
+	/* Upper halves of an Intel guest's, which AMD's registers lack. */
+	u32 sysenter_esp_hi, sysenter_eip_hi;
 };
 
 /* One processor's SVM state. */
@@ -79,6 +81,7 @@ void svm_dr_changed(struct x86_vcpu *v);
 int svm_get_msr(struct x86_vcpu *v, u32 index, u64 *data);
 int svm_set_msr(struct x86_vcpu *v, u32 index, u64 data);
 void svm_set_msr_filter(struct x86_vcpu *v);
+void svm_cpuid_changed(struct x86_vcpu *v);
 void svm_write_tsc_offset(struct x86_vcpu *v, u64 offset);
 void svm_load_npt(struct x86_vcpu *v, hpa_t root, int levels);
 struct page *svm_page_alloc(gfp_t gfp);		/* zeroed */

@@ -5,7 +5,7 @@
 
 #include "../../shim.h"
 
-/* Intercepts: bit numbers over the five words at offsets 0 to 10h. */
+/* Intercepts: bit numbers over the six words at offsets 0 to 14h. */
 enum {
 	INTERCEPT_CR0_READ = 0,		/* word 0: CRn reads, then writes */
 	INTERCEPT_CR4_READ = 4,
@@ -294,6 +294,15 @@ static inline void vmcb_intercept(struct vmcb_control *c, unsigned int bit)
 static inline void vmcb_no_intercept(struct vmcb_control *c, unsigned int bit)
 {
 	c->intercepts[bit / 32] &= ~(1U << (bit % 32));
+}
+
+static inline void vmcb_intercept_if(struct vmcb_control *c, unsigned int bit,
+				     bool on)
+{
+	if (on)
+		vmcb_intercept(c, bit);
+	else
+		vmcb_no_intercept(c, bit);
 }
 
 static inline bool vmcb_intercepts(const struct vmcb_control *c,

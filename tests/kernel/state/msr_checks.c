@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* MSRs: lists, what VMMs and guests use, filters, machine checks. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "machine.h"
@@ -337,6 +338,39 @@ static void tsc_adjust_without_cpuid(struct machine *m)
 	CHECK(data < 1ULL << 40);
 }
 
+static unsigned long msr_exits(void)
+{
+	unsigned long count = 0;
+	FILE *f = fopen("/sys/kernel/debug/kvm/msr_exits", "r");
+
+	CHECK(f && fscanf(f, "%lu", &count) == 1);
+	fclose(f);
+	return count;
+}
+
+/* AMD's processors keep 32 bits of it. */
+static void sysenter_of_an_intel_guest(struct machine *m)
+{
+	uint64_t data, wide = 0x123456789abc;
+	struct kvm_cpuid_entry2 *vendor = cpuid_entry(m, 0, 0);
+	unsigned long before;
+	uint32_t msr;
+
+	vendor->ebx = 0x756e6547;		/* GenuineIntel */
+	vendor->edx = 0x49656e69;
+	vendor->ecx = 0x6c65746e;
+	MUST(m->cpu[0], KVM_SET_CPUID2, &m->cpuid);
+	before = msr_exits();
+	for (msr = 0x175; msr <= 0x176; msr++) {
+		CHECK(guest_wrmsr(m, msr, wide));
+		CHECK(guest_rdmsr(m, msr, &data));
+		EQUAL(data, wide);
+		CHECK(host_rdmsr(m, 0, msr, &data));
+		EQUAL(data, wide);
+	}
+	EQUAL(msr_exits(), before + 4);
+}
+
 const struct check msr_checks[] = {
 	OURS("msr: the list reads and writes back", 1, lists),
 	COMMON("msr: features", 1, feature_list),
@@ -352,5 +386,6 @@ const struct check msr_checks[] = {
 	COMMON("msr: CPUID faults in user mode", 1, cpuid_faults),
 	COMMON("msr: TSC_ADJUST without its CPUID bit", 1,
 	       tsc_adjust_without_cpuid),
+	OURS("msr: SYSENTER of an Intel guest", 1, sysenter_of_an_intel_guest),
 	END_OF_CHECKS
 };

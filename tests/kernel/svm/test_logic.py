@@ -155,6 +155,18 @@ def test_intercepts_of_a_fresh_vmcb(svm):
     assert list(control[6:]) == [0] * 250
 
 
+@pytest.mark.parametrize(("word", "bit", "hidden"), [(4, 7, (True, False)), (5, 2, (False, True))])
+def test_hidden_instructions_exit(svm, word, bit, hidden):
+    """RDTSCP and INVPCID, appendix B table B-1."""
+    control = (c_uint32 * 256)()
+    svm.vmcb_init_intercepts(control)
+    before = list(control)
+    svm.vmcb_hide_instructions(control, *hidden)
+    assert control[word] == before[word] | 1 << bit != before[word]
+    svm.vmcb_hide_instructions(control, False, False)
+    assert list(control) == before
+
+
 # -- decode assists: no emulator fills these bytes in, so here is all that tries it ------
 
 NPF, PAGE_FAULT, CPUID = 0x400, 0x4E, 0x72
