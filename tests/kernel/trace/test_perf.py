@@ -42,7 +42,7 @@ def test_perf_kvm_stat_shows_exits_by_reason(l1_tree, traceguest):
 LIVE = """
 cd /tmp; {guest} 1000000 </dev/null & guest=$!
 unshare -m sh -c 'mount -t tmpfs none /lib/modules/$(uname -r) &&
-    exec timeout -k 5 -s INT 15 perf kvm stat live -d 2' </dev/null 2>&1
+    exec timeout -k 5 -s INT {seconds} perf kvm stat live -d 2' </dev/null 2>&1
 kill $guest; wait $guest
 true
 """
@@ -50,7 +50,7 @@ true
 
 def test_perf_kvm_stat_live(l1_tree, traceguest):
     """A table every two seconds, while a guest runs."""
-    out = l1_tree.check(LIVE.format(guest=traceguest), timeout=120)
+    out = l1_tree.check(LIVE.format(guest=traceguest, seconds=15 * l1_tree.slower_by), timeout=120)
     tables = [exits_by_reason(text) for text in out.split("Analyze events for all VMs")[1:]]
     busy = [table for table in tables if table]
     assert len(busy) >= 2, out
