@@ -4,29 +4,18 @@
 import os
 import re
 import shutil
-from xml.etree import ElementTree
 
 import pytest
 
-from lib import tree
+from lib import conformance
 from unikvm.lab import qemu
 
 pytestmark = [pytest.mark.boot, pytest.mark.module]
 
 
-def conformance(folder, *words, timeout):
-    """Run the verb: (process, {case: passed} of its JUnit file)."""
-    run = tree.unikvm("conformance", "qemu", "--output", str(folder), *words, timeout=timeout)
-    root = ElementTree.parse(folder / "qemu.xml").getroot()
-    cases = {case.get("name"): case.find("failure") is None and case.find("skipped") is None
-             for case in root.iter("testcase")}
-    assert root.get("tests") == str(len(cases))
-    return run, cases
-
-
 @pytest.mark.timeout(1200)
 def test_the_short_form(tmp_path):
-    run, cases = conformance(tmp_path, "--short", timeout=1100)
+    run, cases = conformance.run("qemu", tmp_path, "--short", timeout=1100)
     said = run.stdout.decode()
     assert run.returncode == 0, said + run.stderr.decode()
     assert cases == {case.name: True for case in qemu.SHORT}
@@ -41,7 +30,8 @@ def test_the_short_form(tmp_path):
 @pytest.mark.parametrize("irqchip", ["on", "split"])
 def test_a_newer_qemu(tmp_path, irqchip):
     name = f"boot-q35-2cpu-{irqchip}-seabios"
-    run, cases = conformance(tmp_path, "--qemu-from", "trixie", "--only", name, timeout=2300)
+    run, cases = conformance.run("qemu", tmp_path, "--qemu-from", "trixie", "--only", name,
+                                 timeout=2300)
     said = run.stderr.decode()
     assert run.returncode == 0, run.stdout.decode() + said
     assert cases == {name: True} and "QEMU emulator version 10." in said
@@ -50,7 +40,7 @@ def test_a_newer_qemu(tmp_path, irqchip):
 @pytest.mark.full
 @pytest.mark.timeout(7200)
 def test_the_whole_matrix(tmp_path):
-    run, cases = conformance(tmp_path, timeout=7100)
+    run, cases = conformance.run("qemu", tmp_path, timeout=7100)
     assert run.returncode == 0, run.stdout.decode() + run.stderr.decode()[-3000:]
     assert set(cases) == {case.name for case in qemu.all_cases()}
     assert {name for name, passed in cases.items() if not passed} <= {"breakpoint-q35-2cpu-on-direct"}

@@ -106,7 +106,7 @@ def test_a_leak_is_seen(machine, labs, seeded):
         assert machine.run([str(program), "5"]).status == 0
         for unloaded in (False, True):
             if unloaded:
-                machine.run("rmmod kvm_amd kvm")
+                modules.unload(machine)
             lost = leaks(machine)
             assert lost.count("(size 4096)") + lost.count("(size 3000)") >= least, lost
             assert least or not lost

@@ -14,6 +14,8 @@ from unikvm.lab import guests
 MACHINES, IRQCHIPS, BOOTS = ("pc", "q35"), ("on", "split"), ("direct", "seabios")
 CPUS = (1, 2, 4)
 PROGRAM = "unikvm.lab.qemu_l1"
+# Seconds for a case inside an L1 under emulation on a busy host.
+CASE_LIMIT = 240.0
 
 
 @dataclass(frozen=True)
@@ -78,4 +80,4 @@ def files(case: Case) -> dict[str, object]:
 
 def order(case: Case, program: Sequence[str]) -> dict[str, object]:
     """What PROGRAM is to do. program: the words that start QEMU."""
-    return {**dataclasses.asdict(case), **files(case), "qemu": [*program]}
+    return {**dataclasses.asdict(case), **files(case), "qemu": [*program], "limit": CASE_LIMIT}

@@ -14,6 +14,8 @@ from pathlib import Path
 from unikvm.lab import LabError, initramfs, kernels, places
 
 PROGRAM = "unikvm.lab.vmms_l1"
+# Seconds for a case, with up to two guests, under emulation on a busy host.
+CASE_LIMIT = 400.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def all_cases() -> list[Case]:
 def order(case: Case, folders: dict[str, Path]) -> dict[str, object]:
     """What PROGRAM is to do. folders: of the VMMs, by name."""
     return {**asdict(case), "folder": str(folders[case.vmm]), "program": LIBKRUN.program,
-            "busybox": str(initramfs.busybox())}
+            "busybox": str(initramfs.busybox()), "limit": CASE_LIMIT}
 
 
 def fetched(vmm: Vmm, progress: kernels.Progress = lambda _: None) -> Path:
