@@ -40,3 +40,7 @@ manycpus = program("manycpus")
 smpload = program("smpload")
 # Prints a guest's clocks; notes in L1 when each line came.
 clockline = program("clockline")
+# One CPU changes code that another runs; counts the changes that came too late.
+crosscode = program("crosscode")
+# Loads the FPU's state on one CPU all the time.
+fpuload = program("fpuload")

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The patched emulator: what its CPUs owe each other (docs/kernels.md).
+
+On the stock half: what fails here is the emulator's, and would end guests of ours.
+"""
+
+import re
+
+import pytest
+
+pytestmark = [pytest.mark.module, pytest.mark.full]
+
+
+@pytest.fixture
+def l1(labs):
+    """Two CPUs."""
+    return labs.get("stock", cpus=2)
+
+
+@pytest.mark.parametrize("how", ["", "beside", "remap", "beside remap"])
+def test_code_that_another_cpu_changed_is_never_run_as_it_was(l1, crosscode, how):
+    """Guards patch 12: nearly all changes came too late where the page has no other code."""
+    out = l1.check(f"{crosscode} 5 {how}", timeout=60)
+    changes, late = map(int, re.fullmatch(r"(\d+) changes, (\d+) late\n", out).groups())
+    assert changes > 1000 and late == 0
+
+
+def test_the_fpu_of_one_cpu_leaves_a_guest_on_the_other_alone(l1, fpuload, manycpus):
+    """Guards patch 13: the guest lost its nested paging, or L1 died, within a second."""
+    out = l1.check(f"{fpuload} 1 & load=$!; taskset 1 {manycpus} -x 2 5 </dev/null; kill $load",
+                   timeout=100)
+    assert out.startswith("manycpus ok")
