@@ -4,11 +4,11 @@
 A package lies in the cache as `guests/PACKAGE_VERSION`, unpacked and not installed.
 """
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from unikvm.lab import LabError, initramfs, kernels, places
+from unikvm.lab.appearing import appearing
 
 # name -> the meta package of its kernel; None for the default guest's.
 LINUX: dict[str, str | None] = {"amd64": None, "686": "linux-image-686",
@@ -63,11 +63,7 @@ def unpacked(package: str, apt: kernels.Apt, progress: kernels.Progress) -> Path
     target = places.cache_dir() / "guests" / f"{package}_{apt.version_of(package)}"
     with kernels.locked(package):
         if not target.is_dir():
-            scratch = target.with_name(f".{target.name}.new")
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir(parents=True)
-            progress(f"fetching {package}")
-            kernels.extract(apt.download(package, scratch), scratch / "root")
-            (scratch / "root").rename(target)
-            shutil.rmtree(scratch)
+            with appearing(target, "root") as work:
+                progress(f"fetching {package}")
+                kernels.extract(apt.download(package, work), work / "root")
     return target

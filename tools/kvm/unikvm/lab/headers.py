@@ -6,10 +6,10 @@ all that is absolute in Debian's is one path, which is made to fit.
 """
 
 import re
-import shutil
 from pathlib import Path
 
 from unikvm.lab import LabError, kernels, places
+from unikvm.lab.appearing import appearing
 
 # kernel.release has the upstream version in Debian's 6.1.
 RELEASE = "include/generated/utsrelease.h"
@@ -57,15 +57,10 @@ def fetch(apt: kernels.Apt, version: str, progress: kernels.Progress) -> Path:
     if not apt.knows(package):
         raise LabError(f"no headers of kernel {version} here and no package {package} in apt: "
                        "the tree's modules cannot be built for it")
-    scratch = store() / f".{version}.new"
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        kernels.extract_with_parts(apt, package, PARTS, scratch, progress)
-        relocate(scratch / "root", store() / version, package)
-        shutil.rmtree(store() / version, ignore_errors=True)
-        (scratch / "root").rename(store() / version)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    target = store() / version
+    with appearing(target, "root") as work:
+        kernels.extract_with_parts(apt, package, PARTS, work, progress)
+        relocate(work / "root", target, package)
     found = find(version)
     if found is None:
         raise LabError(f"package {package} holds no headers of kernel {version}")

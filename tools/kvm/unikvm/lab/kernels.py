@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from unikvm.lab import LabError, places
+from unikvm.lab.appearing import appearing
 
 DEFAULT_L1 = "linux-image-amd64"
 DEFAULT_L2 = "linux-image-6.12-amd64"
@@ -180,17 +181,9 @@ def fetch(apt: Packages, package: str, progress: Progress) -> Kernel:
         kernel = cached(version)
         if kernel is not None:
             return kernel
-        scratch = store() / f".{version}.new"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
-        try:
-            extract_with_parts(apt, package, PARTS, scratch, progress)
-            arrange(scratch / "root", version)
-            target = store() / version
-            shutil.rmtree(target, ignore_errors=True)
-            (scratch / "root").rename(target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        with appearing(store() / version, "root") as work:
+            extract_with_parts(apt, package, PARTS, work, progress)
+            arrange(work / "root", version)
     kernel = cached(version)
     if kernel is None:
         raise LabError(f"package {package} holds no kernel {version}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unikvm.lab import LabError, kernels, places, sources
+from unikvm.lab.appearing import appearing
 from unikvm.lab.conformance import Outcome
 from unikvm.lab.machine import L1, L1Died, L1Wedged
 
@@ -172,23 +173,20 @@ def fixes_id() -> str:
 
 def make(source: Path, folder: Path, progress: kernels.Progress) -> None:
     """Copy, fix, compile; the programs appear in `folder` all at once."""
-    scratch = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(scratch, ignore_errors=True)
-    copy_members(source, scratch / "source")
-    (scratch / "programs").mkdir()
-    apply_fixes(scratch / "source" / SUITE)
-    progress("building KVM's selftests")
-    log = places.log_path("selftests-build")
-    compile_in(scratch / "source", log)
-    for program in PROGRAMS:
-        where = scratch / "source" / SUITE
-        found = [path for path in (where / program.name, where / "x86_64" / program.name)
-                 if path.is_file()]
-        if not found:
-            raise LabError(f"the selftests' build made no {program.name}; log: {log}")
-        shutil.copy2(found[0], scratch / "programs")
-    (scratch / "programs").rename(folder)
-    shutil.rmtree(scratch)
+    with appearing(folder, "programs") as work:
+        copy_members(source, work / "source")
+        (work / "programs").mkdir()
+        apply_fixes(work / "source" / SUITE)
+        progress("building KVM's selftests")
+        log = places.log_path("selftests-build")
+        compile_in(work / "source", log)
+        for program in PROGRAMS:
+            where = work / "source" / SUITE
+            found = [path for path in (where / program.name, where / "x86_64" / program.name)
+                     if path.is_file()]
+            if not found:
+                raise LabError(f"the selftests' build made no {program.name}; log: {log}")
+            shutil.copy2(found[0], work / "programs")
 
 
 def copy_members(source: Path, target: Path) -> None:

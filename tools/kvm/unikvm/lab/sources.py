@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Debian's kernel sources, unpacked in the cache as `sources/PACKAGE_VERSION`."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 from unikvm.lab import LabError, kernels, places
+from unikvm.lab.appearing import appearing
 
 
 def get(package: str, progress: kernels.Progress = lambda _: None) -> Path:
@@ -24,22 +24,15 @@ def get(package: str, progress: kernels.Progress = lambda _: None) -> Path:
 
 def fetch(apt: kernels.Apt, package: str, target: Path, progress: kernels.Progress) -> None:
     """Download, unpack the package, unpack the archive in it."""
-    scratch = target.with_name(f".{target.name}.new")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    try:
+    with appearing(target, "source") as work:
         progress(f"fetching {package}")
-        found = apt.download(package, scratch)
+        found = apt.download(package, work)
         progress(f"unpacking {package}")
-        kernels.extract(found, scratch / "package")
-        archive = next((scratch / "package").glob("usr/src/*.tar.*"))
-        (scratch / "source").mkdir()
+        kernels.extract(found, work / "package")
+        archive = next((work / "package").glob("usr/src/*.tar.*"))
+        (work / "source").mkdir()
         done = subprocess.run(["tar", "-xf", str(archive), "--strip-components=1",
-                               "-C", str(scratch / "source")], capture_output=True, text=True,
+                               "-C", str(work / "source")], capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, check=False)
         if done.returncode:
             raise LabError(f"cannot unpack {archive.name}: {done.stderr.strip()}")
-        shutil.rmtree(target, ignore_errors=True)
-        (scratch / "source").rename(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

@@ -14,6 +14,7 @@ import subprocess
 from pathlib import Path
 
 from unikvm.lab import LabError, kernels, modbuild, modules, places
+from unikvm.lab.appearing import appearing
 
 BUILD_PACKAGES = ("gcc", "make", "kmod", "python3-minimal", "linux-headers-amd64")
 QEMU_PACKAGE, QEMU = "qemu-system-x86", "qemu-system-x86_64"
@@ -114,18 +115,15 @@ def make_root(suite: str, progress: kernels.Progress) -> Root:
     with kernels.locked(f"root-{suite}"):
         if folder.is_dir():
             return Root(folder)
-        scratch, log = folder.with_name(f".{suite}.new"), places.log_path("debootstrap")
-        shutil.rmtree(scratch, ignore_errors=True)
+        log = places.log_path("debootstrap")
         progress(f"making a root directory of {suite}, once; log: {log}")
-        with open(log, "wb") as file:
-            done = subprocess.run(["debootstrap", "--variant=minbase", suite, str(scratch),
+        with appearing(folder) as work, open(log, "wb") as file:
+            done = subprocess.run(["debootstrap", "--variant=minbase", suite, str(work),
                                    *mirror()], stdin=subprocess.DEVNULL,
                                   stdout=file, stderr=subprocess.STDOUT, check=False)
-        if done.returncode:
-            shutil.rmtree(scratch, ignore_errors=True)
-            raise LabError(f"debootstrap of {suite} failed: "
-                           f"{last_line(log.read_text(errors='replace'))}; log: {log}")
-        scratch.rename(folder)
+            if done.returncode:
+                raise LabError(f"debootstrap of {suite} failed: "
+                               f"{last_line(log.read_text(errors='replace'))}; log: {log}")
     return Root(folder)
 
 

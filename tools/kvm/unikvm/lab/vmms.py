@@ -5,13 +5,13 @@ They come as Python wheels, unpacked and not installed, into the cache as
 `vmms/NAME-VERSION`. `unikvm.lab.vmms_l1` is the part that runs in L1, beside them.
 """
 
-import shutil
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from unikvm.lab import LabError, initramfs, kernels, places
+from unikvm.lab.appearing import appearing
 
 PROGRAM = "unikvm.lab.vmms_l1"
 # Seconds for a case, with up to two guests, under emulation on a busy host.
@@ -77,11 +77,9 @@ def fetched(vmm: Vmm, progress: kernels.Progress = lambda _: None) -> Path:
     target = places.cache_dir() / "vmms" / f"{vmm.name}-{vmm.version}"
     with kernels.locked(f"vmm-{vmm.name}"):
         if not target.is_dir():
-            scratch = target.with_name(f".{target.name}.new")
-            shutil.rmtree(scratch, ignore_errors=True)
-            progress(f"fetching {vmm.name} {vmm.version}")
-            install(vmm, scratch)
-            scratch.rename(target)
+            with appearing(target) as work:
+                progress(f"fetching {vmm.name} {vmm.version}")
+                install(vmm, work)
     return target
 
 
@@ -93,7 +91,6 @@ def install(vmm: Vmm, folder: Path) -> None:
          *(f"{name}=={vmm.version}" for name in vmm.wheels)],
         capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
-        shutil.rmtree(folder, ignore_errors=True)
         said = done.stderr.strip().splitlines() or ["no reason given"]
         raise LabError(f"cannot fetch {vmm.name} {vmm.version}: {said[-1]}")
     if vmm.program:
