@@ -136,6 +136,6 @@ def test_the_module_s_tests(labs):
 def test_fuzzing(labs, kind, seconds, said):
     """The verb itself fails for a report of the kernel, or a healthy guest that is not."""
     labs.close()
-    out = unikvm("fuzz", kind, "--lab-kernel", "debug", "--lab-qemu", "patched", "--seconds",
-                 str(seconds), "--seed", "1", limit=seconds + 1500)
+    out = unikvm("fuzz", kind, "--lab-kernel", "debug", "--lab-qemu", "patched", "--lab-cpus",
+                 "2", "--seconds", str(seconds), "--seed", "1", limit=seconds + 1500)
     assert said in out and "all right: yes" in out
