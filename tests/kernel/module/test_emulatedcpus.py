@@ -4,8 +4,6 @@
 On the stock half: what fails here is the emulator's, and would end guests of ours.
 """
 
-import re
-
 import pytest
 
 pytestmark = [pytest.mark.module, pytest.mark.full]
@@ -20,9 +18,7 @@ def l1(labs):
 @pytest.mark.parametrize("how", ["", "beside", "remap", "beside remap"])
 def test_code_that_another_cpu_changed_is_never_run_as_it_was(l1, crosscode, how):
     """Guards patch 12: nearly all changes came too late where the page has no other code."""
-    out = l1.check(f"{crosscode} 5 {how}", timeout=60)
-    changes, late = map(int, re.fullmatch(r"(\d+) changes, (\d+) late\n", out).groups())
-    assert changes > 1000 and late == 0
+    assert l1.check(f"{crosscode} 5000 {how}", timeout=200) == "0 late\n"
 
 
 def test_the_fpu_of_one_cpu_leaves_a_guest_on_the_other_alone(l1, fpuload, manycpus):
