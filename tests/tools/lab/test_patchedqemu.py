@@ -125,7 +125,8 @@ def test_a_step_that_fails_is_named_with_its_log(tmp_path):
 @pytest.mark.unit
 @pytest.mark.parametrize("words, wanted", [
     ("lab --lab-qemu patched -- true", True), ("run --lab-qemu=patched", True),
-    ("lab --lab-qemu /usr/bin/qemu -- --lab-qemu patched", False), ("run", False)])
+    ("lab --lab-qemu /usr/bin/qemu -- --lab-qemu patched", False), ("run", False),
+    ("bench exits --short", True), ("bench exits --count", False)])
 def test_the_front_door_installs_for_it(words, wanted):
     front = runpy.run_path(str(tree.ROOT / "unikvm"), run_name="front")
     assert front["wants_emulator"](words.split()) is wanted

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from unikvm.cli import UsageError, labargs, run
 from unikvm.cli.progress import Phases
-from unikvm.lab import bench, guest, kernels, modules, places
+from unikvm.lab import bench, guest, kernels, modules, patchedqemu, places
 from unikvm.lab.machine import L1
 
 PASSES = 3
@@ -50,10 +50,10 @@ def rows(args: argparse.Namespace) -> tuple[bench.Row, ...]:
     """The rows asked for."""
     found = [row for row in bench.ROWS if not args.row or row.name in args.row]
     if args.count:
-        lost = [row.name for row in found if not row.counted]
+        lost = [row.name for row in found if row.two_cpus]
         if lost and args.row:
             raise UsageError(f"--row {lost[0]} does not go with --count")
-        found = [row for row in found if row.counted]
+        found = [row for row in found if not row.two_cpus]
     return tuple(row.shorter() if args.short else row for row in found)
 
 
@@ -62,7 +62,9 @@ def exits(args: argparse.Namespace) -> int:
     wanted = rows(args)
     phases = Phases()
     args.half, args.lab_threads = "tree", "single" if args.count else "multi"
-    args.lab_cpus = 1 if args.count else 2
+    args.lab_cpus = 2 if any(row.two_cpus for row in wanted) else 1
+    if args.lab_cpus == 2 and args.lab_qemu is None:
+        args.lab_qemu = Path(patchedqemu.NAME)      # Debian's emulates two CPUs wrongly
     tree = modules.tree_modules(places.build_dir())
     with phases.phase("finding kernels"):
         kernel = labargs.lab_kernel(args, tree, phases)

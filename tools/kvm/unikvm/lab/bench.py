@@ -31,19 +31,19 @@ class Row:
     kind: str
     rounds: int
     iters: int
-    counted: bool = True    # means something where instructions are counted, too
+    two_cpus: bool = False  # which instructions cannot be counted on
 
     def shorter(self) -> "Row":
         """For the short form."""
         rounds = self.rounds if self.kind == MEMORY else max(8, self.rounds // 8)
-        return Row(self.name, self.title, self.kind, rounds, self.iters, self.counted)
+        return Row(self.name, self.title, self.kind, rounds, self.iters, self.two_cpus)
 
 
 ROWS = (
     Row("cpuid", "CPUID", IN_KERNEL, 200, 32),
     Row("rdmsr", "RDMSR APIC_BASE", IN_KERNEL, 200, 32),
     Row("wrmsr", "WRMSR TSC_ADJUST", IN_KERNEL, 200, 32),
-    Row("hlt-ipi", "IPI to a CPU in HLT", IN_KERNEL, 200, 1, counted=False),
+    Row("hlt-ipi", "IPI to a CPU in HLT", IN_KERNEL, 200, 1, two_cpus=True),
     Row("timer", "timer to handler", IN_KERNEL, 200, 1),
     Row("timer-hlt", "timer to handler, in HLT", IN_KERNEL, 200, 1),
     Row("pio", "OUT to user space", USER, 200, 32),
