@@ -42,5 +42,5 @@ smpload = program("smpload")
 clockline = program("clockline")
 # One CPU changes code that another runs; counts the changes that came too late.
 crosscode = program("crosscode")
-# Loads the FPU's state on one CPU all the time.
+# Loads the FPU's state all the time.
 fpuload = program("fpuload")

@@ -23,6 +23,6 @@ def test_code_that_another_cpu_changed_is_never_run_as_it_was(l1, crosscode, how
 
 def test_the_fpu_of_one_cpu_leaves_a_guest_on_the_other_alone(l1, fpuload, manycpus):
     """Guards patch 13: the guest lost its nested paging, or L1 died, within a second."""
-    out = l1.check(f"{fpuload} 1 & load=$!; taskset 1 {manycpus} -x 2 5 </dev/null; kill $load",
+    out = l1.check(f"taskset 2 {fpuload} & load=$!; taskset 1 {manycpus} -x 2 5 </dev/null; kill $load",
                    timeout=100)
     assert out.startswith("manycpus ok")
