@@ -14,7 +14,8 @@
  * "TF" after an exit: KVM_GET_REGS shows a flag that the guest never set.
  * Memory: RAM 0..9ffff and 100000..1fffff, read-only slot c0000..cffff; the rest
  * is user space's, and answers reads with bytes that count up. At the end come
- * the registers that changed, and the bytes at 7000 that are not 0.
+ * the registers that changed, also the debug registers, and the bytes at 7000 that
+ * are not 0.
  */
 #include <errno.h>
 #include <signal.h>
@@ -320,6 +321,21 @@ static void print_memory(int from, int end)
 			printf(" %x=%02x", from, ram[from]);
 }
 
+static void print_debugregs(void)
+{
+	struct kvm_debugregs d;
+	int i;
+
+	CALL(vcpu, KVM_GET_DEBUGREGS, &d);
+	for (i = 0; i < 4; i++)
+		if (d.db[i])
+			printf(" dr%d=%llx", i, (unsigned long long)d.db[i]);
+	if (d.dr6 != 0xffff0ff0)
+		printf(" dr6=%llx", (unsigned long long)d.dr6);
+	if (d.dr7 != 0x400)
+		printf(" dr7=%llx", (unsigned long long)d.dr7);
+}
+
 static void print_changes(const struct test *t)
 {
 	struct test after;
@@ -331,6 +347,7 @@ static void print_changes(const struct test *t)
 		if (after.reg[i] != t->reg[i])
 			printf(" %s=%llx", reg_names[i],
 			       (unsigned long long)after.reg[i]);
+	print_debugregs();
 	print_memory(WINDOW, WINDOW + 16);
 	if (t->twin) {
 		print_memory(TWIN_SHOWN, TWIN_SHOWN + 0x2000);
