@@ -10,7 +10,7 @@
  * Not here although processors have them: MONITOR and MWAIT (would stop the
  * host's CPU), PMU and debug extensions, SVM (nesting comes later), TSC
  * deadline (a capability: only VMMs with an in-kernel LAPIC may add it),
- * OSXSAVE and OSPKE (follow CR4), LA57 (nothing tests five-level guests).
+ * OSXSAVE and OSPKE (follow CR4).
  */
 #define MASK_1_ECX (B(0) | B(1) | B(9) | B(12) | B(13) |		\
 	B(CPUID_1_ECX_PCID) | B(19) | B(20) | B(CPUID_1_ECX_X2APIC) |	\
@@ -25,7 +25,7 @@
 	B(21) | B(23) | B(24) | B(28) | B(29) | B(30) | B(31))
 #define MASK_7_ECX (B(1) | B(CPUID_7_ECX_UMIP) | B(CPUID_7_ECX_PKU) |	\
 	B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) |		\
-	B(CPUID_7_ECX_RDPID) | B(25) | B(27) | B(28))
+	B(CPUID_7_ECX_LA57) | B(CPUID_7_ECX_RDPID) | B(25) | B(27) | B(28))
 #define MASK_7_EDX (B(4) | B(8) | B(14) | B(23))
 #define MASK_7_1_EAX (B(4) | B(5) | B(10) | B(11) | B(12) | B(23))
 #define MASK_D_1_EAX (B(0) | B(CPUID_D_1_EAX_XSAVEC) | B(2))
@@ -290,7 +290,7 @@ static void filter_8000_0001(struct builder *b, struct kvm_cpuid_entry2 *e)
 static void filter_8000_0008(struct kvm_cpuid_entry2 *e)
 {
 	u32 phys = e->eax & 0xff;
-	u32 linear = min_t(u32, (e->eax >> 8) & 0xff, 48);
+	u32 linear = min_t(u32, (e->eax >> 8) & 0xff, 57);
 
 	e->eax = phys | linear << 8;
 	e->ebx &= MASK_8000_0008_EBX;

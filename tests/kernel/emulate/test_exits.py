@@ -44,6 +44,10 @@ CASES = {
     "memory, then device": ("64", "488b03488903f4", "rbx=1ffffc",
                             "mmio r 200000 4 | mmio w 200000 4 01020304 | hlt | "
                             "rax=403020100000000 rip=1007"),
+    "five levels": ("64", "8b03f4", "levels=5 rbx=1000010000000",
+                    "mmio r 10000000 4 | hlt | rax=4030201 rip=1003"),
+    "five levels, no address": ("64", "8b03f4", "rbx=1000010000000 rsp=9000",
+                                "hlt | rsp=8fd0 rip=50d1"),
     # The processor's walk sets the bits, ours need not be made: RCX is the entry afterwards.
     "read marks accessed": ("64", "8b03488b0c2500240100f4", "rbx=10000000",
                             "mmio r 10000000 4 | hlt | rax=4030201 rcx=100000a7 rip=100b"),

@@ -7,9 +7,10 @@
  * arrive at HLTs at 5000 + 16 * vector. Besides registers: at=ADDRESS moves the
  * code, step=1 single-steps, moverip=ADDRESS moves RIP at the first exit,
  * bp=ADDRESS sets a debugger's breakpoint until it is hit, csbase=ADDRESS gives
- * CS a base, msrs=1 sends unknown MSRs here, nmi=1 sends an NMI in the shadow of
- * an STI, event=N hands in exception N as being delivered. twin=1 makes a device
- * of 10000000..1000ffff that answers as memory at 0..ffff would, and twin=2 memory:
+ * CS a base, levels=5 pages with five levels and maps all a second time at 2^48,
+ * msrs=1 sends unknown MSRs here, nmi=1 sends an NMI in the shadow of an STI,
+ * event=N hands in exception N as being delivered. twin=1 makes a device of
+ * 10000000..1000ffff that answers as memory at 0..ffff would, and twin=2 memory:
  * instead of these exits the trace has their number, and the bytes at 9000..afff.
  * "TF" after an exit: KVM_GET_REGS shows a flag that the guest never set.
  * Memory: RAM 0..9ffff and 100000..1fffff, read-only slot c0000..cffff; the rest
@@ -34,6 +35,7 @@
 #define IDT		0x4000
 #define HANDLERS	0x5000
 #define PAGE_TABLES	0x10000
+#define FIFTH_LEVEL	0x16000
 #define WINDOW		0x7000	/* 16 bytes that the trace shows */
 #define TWIN		0x10000000
 #define TWIN_SHOWN	0x9000	/* two pages */
@@ -51,7 +53,7 @@ struct test {
 	int mode;
 	uint8_t code[256];
 	size_t code_len;
-	uint64_t at, step, moverip, bp, csbase, msrs, nmi, event, twin;
+	uint64_t at, step, moverip, bp, csbase, msrs, nmi, event, twin, levels;
 	union {
 		struct kvm_regs regs;
 		uint64_t reg[NR_REGS];
@@ -107,6 +109,8 @@ static void build_page_tables(bool twin_memory)
 	uint64_t i;
 
 	put64(PAGE_TABLES, (PAGE_TABLES + 0x1000) | 7);
+	put64(FIFTH_LEVEL, PAGE_TABLES | 7);
+	put64(FIFTH_LEVEL + 8, PAGE_TABLES | 7);
 	for (i = 0; i < 4; i++)
 		put64(PAGE_TABLES + 0x1000 + 8 * i,
 		      (PAGE_TABLES + 0x2000 + 0x1000 * i) | 7);
@@ -137,26 +141,27 @@ static void build_handlers(int mode)
 	}
 }
 
-static void set_mode(int mode, uint64_t csbase)
+static void set_mode(const struct test *t)
 {
+	bool five = t->levels == 5;
 	struct kvm_sregs s;
 
 	CALL(vcpu, KVM_GET_SREGS, &s);
-	s.idt.base = mode == 16 ? 0 : IDT;
+	s.idt.base = t->mode == 16 ? 0 : IDT;
 	s.idt.limit = 0x3ff;
 	s.gdt.base = GDT;
 	s.gdt.limit = 23;
-	if (mode == 16) {
+	if (t->mode == 16) {
 		s.cs.base = s.cs.selector = 0;
 	} else {
-		l1_flat_segments(&s, mode);
+		l1_flat_segments(&s, t->mode);
 		s.cr0 = 0x33;
 		s.cr4 = 0x600;
 	}
-	s.cs.base = csbase;
-	if (mode == 64) {
-		s.cr3 = PAGE_TABLES;
-		s.cr4 = 0x620;
+	s.cs.base = t->csbase;
+	if (t->mode == 64) {
+		s.cr3 = five ? FIFTH_LEVEL : PAGE_TABLES;
+		s.cr4 = five ? 0x1620 : 0x620;
 		s.efer = 0x500;
 		s.cr0 = 0x80000033;
 	}
@@ -208,7 +213,7 @@ static void start(struct test *t)
 	for (i = 0; i < 0x1000; i++)
 		ram[0x8000 + i] = ram[0xc0000 + i] = (uint8_t)(i * 7);
 	memcpy(ram + t->at, t->code, t->code_len);
-	set_mode(t->mode, t->csbase);
+	set_mode(t);
 	t->regs.rip = t->at - t->csbase;
 	CALL(vcpu, KVM_SET_REGS, &t->regs);
 	if (t->step || t->bp)
@@ -445,6 +450,8 @@ static void set_word(struct test *t, const char *word)
 		t->event = value;
 	else if (!strncmp(word, "twin=", 5))
 		t->twin = value;
+	else if (!strncmp(word, "levels=", 7))
+		t->levels = value;
 	else if (!strncmp(word, "nmi=", 4))
 		t->nmi = value;
 	else
