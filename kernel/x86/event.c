@@ -6,7 +6,6 @@
 #include "event_logic.h"
 #include "trace.h"
 
-#define RFLAGS_RF	BIT(16)
 #define DR7_GD		BIT(13)
 
 /* ---- raising ---- */
@@ -212,7 +211,7 @@ static void inject_pending_exception(struct x86_vcpu *v)
 	struct x86_exception *e = &v->exception;
 
 	if (exception_is_fault(e->vector))
-		v->rflags |= RFLAGS_RF;
+		v->rflags |= X86_EFLAGS_RF;
 	x86_deliver_payload(v);
 	if (e->vector == DB_VECTOR && v->dr7 & DR7_GD) {
 		v->dr7 &= ~DR7_GD;

@@ -573,7 +573,7 @@ int x86_fetch_gva(struct x86_vcpu *v, gva_t gva, void *data, u32 len,
 		  struct emul_fault *fault);
 int x86_translate(struct x86_vcpu *v, struct kvm_translation *tr);
 
-/* ---- emulation.c: the emulator at work on a vCPU ---- */
+/* ---- emulation*.c: the emulator at work on a vCPU ---- */
 
 /*
  * Emulate the instruction at RIP. gpa: where its access led that exited, a

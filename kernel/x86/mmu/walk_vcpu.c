@@ -11,8 +11,6 @@ static_assert(X86_ACCESS_WRITE == PF_WRITE && X86_ACCESS_USER == PF_USER &&
 	      X86_ACCESS_FETCH == PF_FETCH &&
 	      X86_ACCESS_IMPLICIT == WALK_IMPLICIT);
 
-#define RFLAGS_AC	BIT_ULL(18)
-
 static int read_entry(void *ctx, u64 gpa, void *val, int size)
 {
 	return kvm_read_guest(ctx, gpa, val, size);
@@ -44,7 +42,7 @@ static void walk_cpu_of(struct x86_vcpu *v, struct walk_cpu *cpu)
 		.cr3 = v->cr3,
 		.cr4 = v->cr4,
 		.efer = v->efer,
-		.ac = v->rflags & RFLAGS_AC,
+		.ac = v->rflags & X86_EFLAGS_AC,
 		.pkru = v->pkru,
 		.maxphyaddr = clamp_t(u8, x86_host.maxphyaddr, 32, 52),
 		.gbpages = boot_cpu_has(X86_FEATURE_GBPAGES),
