@@ -151,14 +151,12 @@ CASES = {
     # (One that is hit cannot be tried here: the lab's processor sets none up at VMRUN.)
     "breakpoint elsewhere, trap flag": ("64", "9090f4", "bp=1800 rflags=102 rsp=9000",
                                         "hlt | rsp=8fd8 rip=5011 rflags=2 dr6=ffff4ff0", OURS),
-    # The guest's own: QEMU's processor sets them up at a MOV to DR7 that does not exit. One of
-    # code stays set up past the end of its guest, so no other case may run at its address.
-    "guest's breakpoint": ("64", "0f23c00f23fb9090f4", "at=1a00 rax=1a07 rbx=402 rsp=9000",
-                           "hlt | rsp=8fd8 rip=5011 dr0=1a07 dr6=ffff0ff1 dr7=402"),
-    "guest's breakpoint, exits": ("64", "0f23c0e6800f23fbe68090f4",
-                                  "at=1a00 rax=1a0a rbx=402 rsp=9000",
+    # The guest's own: QEMU's processor sets them up at a MOV to DR7 that does not exit.
+    "guest's breakpoint": ("64", "0f23c00f23fb9090f4", "rax=1007 rbx=402 rsp=9000",
+                           "hlt | rsp=8fd8 rip=5011 dr0=1007 dr6=ffff0ff1 dr7=402"),
+    "guest's breakpoint, exits": ("64", "0f23c0e6800f23fbe68090f4", "rax=100a rbx=402 rsp=9000",
                                   "io out 80 1*1 0a | io out 80 1*1 0a | hlt | rsp=8fd8 rip=5011 "
-                                  "dr0=1a0a dr6=ffff0ff1 dr7=402"),
+                                  "dr0=100a dr6=ffff0ff1 dr7=402"),
     "guest's watchpoint": ("64", "0f23d60f23fb890690f4", "rsi=8004 rbx=d000420 rsp=9000",
                            "hlt | rsp=8fd8 rip=5011 dr2=8004 dr6=ffff0ff4 dr7=d000420"),
     "step with a segment base": ("32", "0fa290f4", "step=1 csbase=800 rax=40000000",
@@ -217,10 +215,10 @@ FORCED = {
                         "hlt | rsp=7000 rip=50e1 7008=05 7009=10"),
     "mmx after an x87 error": ("64", "dbe3d92c2500800000d9eed9eedef9" + FEP + "0f7f07f4",
                                "rdi=7000 rsp=9000", "hlt | rsp=8fd8 rip=5101"),
-    "breakpoint": ("64", "0f23c00f23fb" + FEP + "90f4", "at=1b00 rax=1b0b rbx=402 rsp=9000",
-                   "hlt | rsp=8fd8 rip=5011 dr0=1b0b dr6=ffff0ff1 dr7=402"),
-    "breakpoint elsewhere": ("64", "0f23c00f23fb" + FEP + "90f4", "at=1b00 rax=1b0a rbx=402",
-                             "hlt | rip=1b0d dr0=1b0a dr7=402"),
+    "breakpoint": ("64", "0f23c00f23fb" + FEP + "90f4", "rax=100b rbx=402 rsp=9000",
+                   "hlt | rsp=8fd8 rip=5011 dr0=100b dr6=ffff0ff1 dr7=402"),
+    "breakpoint elsewhere": ("64", "0f23c00f23fb" + FEP + "90f4", "rax=100a rbx=402",
+                             "hlt | rip=100d dr0=100a dr7=402"),
     "trap flag": ("64", FEP + "9090f4", "rflags=102 rsp=9000",
                   "hlt | rsp=8fd8 rip=5011 rflags=2 dr6=ffff4ff0"),
 }

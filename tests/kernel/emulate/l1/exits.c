@@ -361,13 +361,34 @@ static void print_changes(const struct test *t)
 	printf("\n");
 }
 
-static void move_rip(const struct test *t)
+static void move_rip(uint64_t rip)
 {
 	struct kvm_regs regs;
 
 	CALL(vcpu, KVM_GET_REGS, &regs);
-	regs.rip = t->moverip;
+	regs.rip = rip;
 	CALL(vcpu, KVM_SET_REGS, &regs);
+}
+
+/*
+ * QEMU's processor keeps a breakpoint on code past the end of its guest, for
+ * all code at that address, until a MOV to DR7 takes it back.
+ */
+static void take_breakpoints_back(void)
+{
+	static const uint8_t code[] = { 0x0f, 0x23, 0xf8, 0xf4 };
+	struct kvm_regs regs = { .rax = 0x400, .rip = CODE, .rflags = 2 };
+	struct kvm_debugregs d;
+
+	CALL(vcpu, KVM_GET_DEBUGREGS, &d);
+	if (!(d.dr7 & 0xff))
+		return;
+	memcpy(ram + CODE, code, sizeof(code));	/* MOV DR7, RAX; HLT */
+	CALL(vcpu, KVM_SET_REGS, &regs);
+	CALL(vcpu, KVM_RUN, 0);
+	CALL(vcpu, KVM_GET_DEBUGREGS, &d);
+	if (d.dr7 != 0x400)
+		errx(1, "DR7 is %llx yet", (unsigned long long)d.dr7);
 }
 
 /* What the guest is not to see: TF, where it never set it. */
@@ -411,9 +432,10 @@ static void run_test(const char *name, struct test *t)
 			break;
 		print_flags(t);
 		if (t->moverip && !exits)
-			move_rip(t);
+			move_rip(t->moverip);
 	}
 	print_changes(t);
+	take_breakpoints_back();
 	end_vm();
 }
 
