@@ -3,7 +3,6 @@
 #include <linux/nospec.h>
 #include <linux/uaccess.h>
 
-#include <asm/debugreg.h>
 #include <asm/processor-flags.h>
 
 #include "regs_ioctl.h"
@@ -57,20 +56,6 @@ u64 x86_get_dr(struct x86_vcpu *v, int dr)
 		return v->dr7;
 	}
 }
-
-/* The guest had the registers themselves: DR0-3 are in the processor's yet. */
-void x86_take_debugregs(struct x86_vcpu *v, u64 dr6, u64 dr7)
-{
-	get_debugreg(v->db[0], 0);
-	get_debugreg(v->db[1], 1);
-	get_debugreg(v->db[2], 2);
-	get_debugreg(v->db[3], 3);
-	v->dr6 = (dr6 & DR6_CAUSES) | DR6_ONES;
-	v->dr7 = (dr7 & DR7_EXISTING) | DR7_ONES;
-	v->debugregs_native = false;
-	x86_ops->dr_changed(v);
-}
-EXPORT_SYMBOL_GPL(x86_take_debugregs);
 
 long x86_get_debugregs(struct x86_vcpu *v, struct kvm_debugregs __user *arg)
 {
@@ -133,7 +118,6 @@ long x86_set_guest_debug(struct x86_vcpu *v,
 		v->guest_debug_dr7 = (dbg.arch.debugreg[7] & DR7_EXISTING) |
 				     DR7_ONES;
 	}
-	v->debugregs_native = false;
 	/* The TF of a single step is set at entry and never in v->rflags. */
 	x86_ops->dr_changed(v);
 	kvm_make_request(X86_REQ_EVENT, &v->vcpu);

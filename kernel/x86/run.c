@@ -342,7 +342,7 @@ static bool debugregs_needed(struct x86_vcpu *v)
 	u64 dr7 = v->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
 		  v->guest_debug_dr7 : v->dr7;
 
-	return v->debugregs_native || dr7 & 0xff;
+	return dr7 & 0xff;
 }
 
 /* Interrupts off. */

@@ -175,7 +175,6 @@ struct x86_vcpu {
 	u32 guest_debug;		/* KVM_GUESTDBG_* */
 	u64 guest_debug_dr7;
 	u64 guest_debug_db[4];
-	bool debugregs_native;		/* the guest's own, until the next exit */
 
 	/* TSC: guest = host + tsc_offset (no scaling here). */
 	u64 tsc_offset;
@@ -411,7 +410,6 @@ u64 x86_get_cr8(struct x86_vcpu *v);
 int x86_set_efer(struct x86_vcpu *v, u64 value);
 int x86_set_dr(struct x86_vcpu *v, int dr, u64 value);	/* 0, or vector */
 u64 x86_get_dr(struct x86_vcpu *v, int dr);
-void x86_take_debugregs(struct x86_vcpu *v, u64 dr6, u64 dr7);
 int x86_get_sregs(struct x86_vcpu *v, struct kvm_sregs *sregs);
 int x86_set_sregs(struct x86_vcpu *v, const struct kvm_sregs *sregs);
 int x86_get_vcpu_events(struct x86_vcpu *v, struct kvm_vcpu_events *ev);

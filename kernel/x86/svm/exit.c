@@ -67,25 +67,10 @@ static int exit_monitor(struct svm_vcpu *svm)
 	return exit_skip(svm);
 }
 
-/* MOV to and from control registers, LMSW: decoded and emulated. */
+/* MOV to and from control and debug registers, LMSW: decoded and emulated. */
 static int exit_emulate(struct svm_vcpu *svm)
 {
 	return x86_emulate_insn(&svm->x86, INVALID_GPA, false);
-}
-
-/*
- * Who uses one debug register uses several: all are the guest's until the next
- * exit. Not those that a debugger in user space has taken.
- */
-static int exit_debugreg(struct svm_vcpu *svm)
-{
-	struct x86_vcpu *v = &svm->x86;
-
-	if (v->guest_debug & KVM_GUESTDBG_USE_HW_BP)
-		return exit_emulate(svm);
-	v->debugregs_native = true;
-	svm_dr_changed(v);
-	return 1;
 }
 
 static int exit_ioio(struct svm_vcpu *svm)
@@ -284,7 +269,7 @@ static int exit_invalid(struct svm_vcpu *svm)
 static int (*const exit_handlers[SVM_NR_EXITS])(struct svm_vcpu *) = {
 	[SVM_EXIT_CR0_READ ... SVM_EXIT_CR0_WRITE + 7] = exit_emulate,
 	[SVM_EXIT_CR8_WRITE] = exit_cr8_write,
-	[SVM_EXIT_DR_READ ... SVM_EXIT_DR_WRITE + 15] = exit_debugreg,
+	[SVM_EXIT_DR_READ ... SVM_EXIT_DR_WRITE + 15] = exit_emulate,
 	[SVM_EXIT_EXCEPTION + DB_VECTOR] = exit_db,
 	[SVM_EXIT_EXCEPTION + BP_VECTOR] = exit_bp,
 	[SVM_EXIT_EXCEPTION + UD_VECTOR] = exit_guest_ud,

@@ -160,15 +160,8 @@ void vmcb_init_intercepts(struct vmcb_control *c)
 
 	for (i = 0; i < ARRAY_SIZE(always); i++)
 		vmcb_intercept(c, always[i]);
-	vmcb_intercept_debugregs(c, true);
-}
-
-void vmcb_intercept_debugregs(struct vmcb_control *c, bool on)
-{
-	unsigned int i;
-
 	for (i = INTERCEPT_DR_FIRST; i <= INTERCEPT_DR_LAST; i++)
-		vmcb_intercept_if(c, i, on);
+		vmcb_intercept(c, i);
 }
 
 void vmcb_hide_instructions(struct vmcb_control *c, bool rdtscp, bool invpcid)

@@ -56,7 +56,6 @@ u32 event_encode(u8 type, u8 vector, bool has_error, bool protmode);
 /* ---- the intercepts that every guest has ---- */
 
 void vmcb_init_intercepts(struct vmcb_control *c);
-void vmcb_intercept_debugregs(struct vmcb_control *c, bool on);
 /* Instructions of the processor that CPUID hides are to raise #UD. */
 void vmcb_hide_instructions(struct vmcb_control *c, bool rdtscp, bool invpcid);
 

@@ -155,7 +155,6 @@ static void load_registers(struct svm_vcpu *svm)
 	struct vmcb_save *s = &vmcb->save;
 	u32 int_ctl = (vmcb->control.int_ctl & ~V_TPR_MASK) |
 		      (v->cr8 & V_TPR_MASK);
-	u64 dr6 = v->debugregs_native ? v->dr6 : DR6_ONES;
 
 	s->rax = v->gpr[REG_RAX];
 	s->rsp = v->gpr[REG_RSP];
@@ -169,8 +168,8 @@ static void load_registers(struct svm_vcpu *svm)
 		vmcb_dirty(vmcb, CLEAN_CR2);
 	}
 	/* Empty, so that a #DB tells its own causes; the guest's is in v. */
-	if (s->dr6 != dr6) {
-		s->dr6 = dr6;
+	if (s->dr6 != DR6_ONES) {
+		s->dr6 = DR6_ONES;
 		vmcb_dirty(vmcb, CLEAN_DRX);
 	}
 	if (s->g_pat != v->msrs.pat) {
@@ -294,8 +293,6 @@ void svm_run(struct x86_vcpu *v)
 	if (unlikely(svm->vmcb->save.dr6 != DR6_ONES))
 		set_debugreg(DR6_ONES, 6);
 	c->clean = c->exit_code == SVM_EXIT_INVALID ? 0 : ALL_CLEAN;
-	if (unlikely(v->debugregs_native))
-		x86_take_debugregs(v, svm->vmcb->save.dr6, svm->vmcb->save.dr7);
 	/* Only now have the flushes happened: an entry may be called off. */
 	if (c->exit_code != SVM_EXIT_INVALID) {
 		asid_entered(&sc->asids);

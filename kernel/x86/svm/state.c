@@ -477,7 +477,6 @@ void svm_dr_changed(struct x86_vcpu *v)
 
 	vmcb->save.dr7 = v->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
 			 v->guest_debug_dr7 : v->dr7;
-	vmcb_intercept_debugregs(&vmcb->control, !v->debugregs_native);
 	vmcb_intercept_if(&vmcb->control, INTERCEPT_EXCEPTION + BP_VECTOR,
 			  v->guest_debug & KVM_GUESTDBG_USE_SW_BP);
 	vmcb_dirty(vmcb, CLEAN_DRX);

@@ -167,17 +167,6 @@ def test_hidden_instructions_exit(svm, word, bit, hidden):
     assert list(control) == before
 
 
-def test_debug_registers_are_the_guests_own(svm):
-    """Only word 1 names them, appendix B table B-1."""
-    control = (c_uint32 * 256)()
-    svm.vmcb_init_intercepts(control)
-    before = list(control)
-    svm.vmcb_intercept_debugregs(control, False)
-    assert list(control) == [before[0], 0, *before[2:]]
-    svm.vmcb_intercept_debugregs(control, True)
-    assert list(control) == before
-
-
 # -- decode assists: no emulator fills these bytes in, so here is all that tries it ------
 
 NPF, PAGE_FAULT, CPUID = 0x400, 0x4E, 0x72
