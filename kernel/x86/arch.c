@@ -37,6 +37,8 @@ int kvm_arch_check_extension(struct kvm *kvm, long cap)
 	case KVM_CAP_CLOCKSOURCE:
 	case KVM_CAP_PIT:
 	case KVM_CAP_NOP_IO_DELAY:
+	case KVM_CAP_ASYNC_PF:
+	case KVM_CAP_ASYNC_PF_INT:
 	case KVM_CAP_MP_STATE:
 	case KVM_CAP_USER_NMI:
 	case KVM_CAP_REINJECT_CONTROL:
@@ -420,6 +422,7 @@ int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
 	int ret, idx;
 
 	x86_cpuid_init(v);
+	x86_async_pf_init(v);
 	v->hostwork = hostwork_alloc(vcpu->run);
 	if (!v->hostwork)
 		return -ENOMEM;
@@ -460,6 +463,7 @@ void kvm_arch_vcpu_destroy(struct kvm_vcpu *vcpu)
 {
 	struct x86_vcpu *v = to_x86(vcpu);
 
+	x86_async_pf_destroy(v);
 	x86_ops->vcpu_destroy(v);
 	x86_lapic_free(v);
 	x86_fpu_free(v);

@@ -86,7 +86,7 @@ void x86_queue_exception_p(struct x86_vcpu *v, u8 vector, u64 payload)
 }
 EXPORT_SYMBOL_GPL(x86_queue_exception_p);
 
-static void queue_page_fault(struct x86_vcpu *v, u64 cr2, u32 error_code)
+void x86_queue_page_fault(struct x86_vcpu *v, u64 cr2, u32 error_code)
 {
 	raise(v, PF_VECTOR, true, error_code, true, cr2);
 }
@@ -94,7 +94,7 @@ static void queue_page_fault(struct x86_vcpu *v, u64 cr2, u32 error_code)
 void x86_queue_emul_fault(struct x86_vcpu *v, const struct emul_fault *f)
 {
 	if (f->vector == PF_VECTOR)
-		queue_page_fault(v, f->cr2, f->error_code);
+		x86_queue_page_fault(v, f->cr2, f->error_code);
 	else if (f->vector == DB_VECTOR)
 		x86_queue_exception_p(v, DB_VECTOR, f->cr2);
 	else if (f->has_error_code)

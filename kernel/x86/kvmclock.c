@@ -21,13 +21,11 @@
 #define MSR_SYSTEM_TIME		0x12
 #define MSR_WALL_CLOCK_NEW	0x4b564d00
 #define MSR_SYSTEM_TIME_NEW	0x4b564d01
-#define MSR_ASYNC_PF		0x4b564d02
 #define MSR_STEAL_TIME		0x4b564d03
 #define MSR_PV_EOI		0x4b564d04
 
 #define PV_ENABLE		1ULL
 #define STEAL_RESERVED		0x3eULL		/* the page is 64-byte aligned */
-#define ASYNC_PF_RESERVED	0x30ULL
 
 /* ---- the host's clock ---- */
 
@@ -490,6 +488,9 @@ static bool pv_msr_allowed(struct x86_vcpu *v, u32 index)
 		return x86_pv_has(v, CPUID_PV_CLOCKSOURCE2);
 	case MSR_ASYNC_PF:
 		return x86_pv_has(v, CPUID_PV_ASYNC_PF);
+	case MSR_ASYNC_PF_INT:
+	case MSR_ASYNC_PF_ACK:
+		return x86_pv_has(v, CPUID_PV_ASYNC_PF_INT);
 	case MSR_STEAL_TIME:
 		return x86_pv_has(v, CPUID_PV_STEAL_TIME);
 	case MSR_PV_EOI:
@@ -513,7 +514,9 @@ int x86_pv_msr_get(struct x86_vcpu *v, u32 index, u64 *data)
 			*data = 0;
 		return 0;
 	case MSR_ASYNC_PF:
-		*data = v->pv.async_pf_msr;
+	case MSR_ASYNC_PF_INT:
+	case MSR_ASYNC_PF_ACK:
+		*data = x86_async_pf_msr_get(v, index);
 		return 0;
 	case MSR_STEAL_TIME:
 		*data = v->pv.steal_msr;
@@ -541,11 +544,9 @@ int x86_pv_msr_set(struct x86_vcpu *v, u32 index, u64 data)
 			wall_clock_write(&vm->kvm, data);
 		return 0;
 	case MSR_ASYNC_PF:
-		/* Never used: a fault waits for its page. */
-		if (data & ASYNC_PF_RESERVED || (data && !v->lapic))
-			return 1;
-		v->pv.async_pf_msr = data;
-		return 0;
+	case MSR_ASYNC_PF_INT:
+	case MSR_ASYNC_PF_ACK:
+		return x86_async_pf_msr_set(v, index, data);
 	case MSR_STEAL_TIME:
 		return steal_msr_set(v, data);
 	case MSR_PV_EOI:

@@ -35,7 +35,6 @@
 #define MSR_OSVW_STATUS		0xc0010141
 #define MSR_DE_CFG		0xc0011029
 #define MSR_PV_CLOCKS		0x4b564d00
-#define MSR_PV_ASYNC_PF		0x4b564d02
 #define MSR_PV_EOI		0x4b564d04
 
 #define APIC_BASE_BSP		BIT_ULL(8)
@@ -212,7 +211,8 @@ static int time_get(struct x86_vcpu *v, u32 index, u64 *data, bool host)
 	case MSR_PV_WALL_CLOCK:
 	case MSR_PV_SYSTEM_TIME:
 	case MSR_PV_CLOCKS ... MSR_PV_CLOCKS + 1:
-	case MSR_PV_ASYNC_PF ... MSR_PV_EOI:
+	case MSR_ASYNC_PF ... MSR_PV_EOI:
+	case MSR_ASYNC_PF_INT ... MSR_ASYNC_PF_ACK:
 		return x86_pv_msr_get(v, index, data);
 	}
 	return MSR_UNKNOWN;
@@ -237,7 +237,8 @@ static int time_set(struct x86_vcpu *v, u32 index, u64 data, bool host)
 	case MSR_PV_WALL_CLOCK:
 	case MSR_PV_SYSTEM_TIME:
 	case MSR_PV_CLOCKS ... MSR_PV_CLOCKS + 1:
-	case MSR_PV_ASYNC_PF ... MSR_PV_EOI:
+	case MSR_ASYNC_PF ... MSR_PV_EOI:
+	case MSR_ASYNC_PF_INT ... MSR_ASYNC_PF_ACK:
 		return x86_pv_msr_set(v, index, data);
 	}
 	return MSR_UNKNOWN;

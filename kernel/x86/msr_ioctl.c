@@ -22,6 +22,7 @@
 static const u32 saved_msrs[] = {
 	0x10, 0x3b, 0x6e0,			/* TSC, TSC_ADJUST, deadline */
 	0x11, 0x12, 0x4b564d00, 0x4b564d01,	/* kvmclock */
+	0x4b564d02, 0x4b564d06, 0x4b564d07,	/* asynchronous page faults */
 	0x4b564d04,				/* PV EOI */
 	0x8b, 0xce, 0x140, 0x1a0,		/* ucode, platform, misc */
 	0x17a, 0x17b,				/* MCG_STATUS, MCG_CTL */

@@ -257,6 +257,8 @@ static int handle_requests(struct x86_vcpu *v)
 		x86_steal_time_update(v);
 	if (kvm_check_request(X86_REQ_MSR_FILTER, vcpu))
 		x86_ops->set_msr_filter(v);
+	if (kvm_check_request(X86_REQ_APF_READY, vcpu))
+		x86_async_pf_deliver(v);
 	if (kvm_check_request(X86_REQ_LOAD_EOI_BITMAP, vcpu))
 		x86_load_eoi_bitmap(v);
 	if (kvm_check_request(X86_REQ_TRIPLE_FAULT, vcpu))
@@ -461,7 +463,8 @@ bool kvm_arch_vcpu_runnable(struct kvm_vcpu *vcpu)
 	if (v->lapic && x86_lapic_has_events(v))
 		return true;
 	return v->mp_state == KVM_MP_STATE_HALTED &&
-	       (READ_ONCE(v->pv_unhalted) || x86_event_pending(v));
+	       (READ_ONCE(v->pv_unhalted) || x86_event_pending(v) ||
+		kvm_test_request(X86_REQ_APF_READY, vcpu));
 }
 
 static int vcpu_halt(struct x86_vcpu *v)
@@ -481,6 +484,8 @@ static int vcpu_halt(struct x86_vcpu *v)
 		if (x86_lapic_timer_pending(v))
 			x86_lapic_timer_fired(v);
 	}
+	if (kvm_check_request(X86_REQ_APF_READY, vcpu))
+		x86_async_pf_deliver(v);
 	if (v->mp_state == KVM_MP_STATE_HALTED &&
 	    (READ_ONCE(v->pv_unhalted) || x86_event_pending(v))) {
 		WRITE_ONCE(v->pv_unhalted, false);
@@ -643,7 +648,7 @@ void x86_vcpu_reset(struct x86_vcpu *v, bool init)
 	v->nmi_pending = 0;
 	atomic_set(&v->nmi_queued, 0);
 	v->pending_external_vector = -1;
-	v->pv.async_pf_msr = 0;
+	x86_async_pf_reset(v);
 	x86_lapic_reset(v, init);
 	x86_msr_reset(v, init);
 	x86_fpu_reset(v, init);

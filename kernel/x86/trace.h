@@ -119,6 +119,65 @@ TRACE_EVENT(kvm_page_fault,
 		  __entry->error_code)
 );
 
+/* ---- asynchronous page faults; gva is a guest physical address here ---- */
+
+DECLARE_EVENT_CLASS(kvm_async_get_page_class,
+	TP_PROTO(u64 gva, u64 gfn),
+	TP_ARGS(gva, gfn),
+	TP_STRUCT__entry(
+		__field(__u64, gva)
+		__field(u64, gfn)
+	),
+	TP_fast_assign(
+		__entry->gva = gva;
+		__entry->gfn = gfn;
+	),
+	TP_printk("gva = %#llx, gfn = %#llx", __entry->gva, __entry->gfn)
+);
+
+DEFINE_EVENT(kvm_async_get_page_class, kvm_try_async_get_page,
+	TP_PROTO(u64 gva, u64 gfn),
+	TP_ARGS(gva, gfn)
+);
+
+DECLARE_EVENT_CLASS(kvm_async_pf_nopresent_ready,
+	TP_PROTO(u64 token, u64 gva),
+	TP_ARGS(token, gva),
+	TP_STRUCT__entry(
+		__field(__u64, token)
+		__field(__u64, gva)
+	),
+	TP_fast_assign(
+		__entry->token = token;
+		__entry->gva = gva;
+	),
+	TP_printk("token %#llx gva %#llx", __entry->token, __entry->gva)
+);
+
+DEFINE_EVENT(kvm_async_pf_nopresent_ready, kvm_async_pf_not_present,
+	TP_PROTO(u64 token, u64 gva),
+	TP_ARGS(token, gva)
+);
+
+DEFINE_EVENT(kvm_async_pf_nopresent_ready, kvm_async_pf_ready,
+	TP_PROTO(u64 token, u64 gva),
+	TP_ARGS(token, gva)
+);
+
+TRACE_EVENT(kvm_async_pf_completed,
+	TP_PROTO(unsigned long address, u64 gva),
+	TP_ARGS(address, gva),
+	TP_STRUCT__entry(
+		__field(unsigned long, address)
+		__field(u64, gva)
+	),
+	TP_fast_assign(
+		__entry->address = address;
+		__entry->gva = gva;
+	),
+	TP_printk("gva %#llx address %#lx", __entry->gva, __entry->address)
+);
+
 /* ---- instructions ---- */
 
 TRACE_EVENT(kvm_hypercall,

@@ -44,11 +44,16 @@ int x86_vendor_init(const struct x86_ops *ops)
 	ret = x86_time_module_init();
 	if (ret)
 		goto out_ops;
-	ret = kvm_front_init(ops->owner);
+	ret = x86_async_pf_module_init();
 	if (ret)
 		goto out_time;
+	ret = kvm_front_init(ops->owner);
+	if (ret)
+		goto out_async_pf;
 	return 0;
 
+out_async_pf:
+	x86_async_pf_module_exit();
 out_time:
 	x86_time_module_exit();
 out_ops:
@@ -60,6 +65,7 @@ EXPORT_SYMBOL_GPL(x86_vendor_init);
 void x86_vendor_exit(void)
 {
 	kvm_front_exit();
+	x86_async_pf_module_exit();
 	x86_time_module_exit();
 	x86_ops = NULL;
 }

@@ -36,6 +36,7 @@ enum {
 	X86_REQ_LOAD_EOI_BITMAP,
 	X86_REQ_STEAL_UPDATE,
 	X86_REQ_MSR_FILTER,		/* ops->set_msr_filter() is due */
+	X86_REQ_APF_READY,		/* x86_async_pf_deliver() is due */
 };
 
 /*
@@ -116,9 +117,20 @@ struct x86_pvclock {
 	bool guest_stopped;	/* KVM_KVMCLOCK_CTRL */
 	u64 steal_msr;		/* MSR 4b564d03 */
 	u64 steal_last;		/* run_delay already reported, ns */
-	u64 async_pf_msr;	/* MSR 4b564d02 */
 	u64 eoi_msr;		/* MSR 4b564d04; irqchip/pv_eoi.c */
 	bool eoi_offered;	/* the guest's flag is set */
+};
+
+/* Asynchronous page faults of one vCPU; async_pf.c. */
+struct x86_async_pf {
+	u64 msr;		/* MSR 4b564d02: gpa | flags */
+	u64 vector_msr;		/* MSR 4b564d06 */
+	struct list_head fetches;	/* the vCPU's thread only */
+	u32 nr_fetches;
+	u32 id;			/* of the last token */
+	bool wake_all;		/* the token for all is due */
+	bool unacked;		/* the guest works on a token */
+	gfn_t failed_gfn;	/* the next fault on it waits */
 };
 
 struct x86_vcpu {
@@ -157,6 +169,7 @@ struct x86_vcpu {
 	struct x86_cpuid cpuid;
 	struct x86_msr_state msrs;
 	struct x86_pvclock pv;
+	struct x86_async_pf apf;
 	struct x86_io_state io;
 	struct emulator emul;		/* emulate.h: scratch of one emulation */
 
@@ -394,6 +407,7 @@ void x86_clear_injected(struct x86_vcpu *v);
 /* CR2/DR6 take effect when the exception is delivered (or read out). */
 void x86_deliver_payload(struct x86_vcpu *v);
 void x86_inject_nmi(struct x86_vcpu *v);		/* from any thread */
+void x86_queue_page_fault(struct x86_vcpu *v, u64 cr2, u32 error_code);
 /* A real-mode or protected-mode fault by an emulated instruction. */
 void x86_queue_emul_fault(struct x86_vcpu *v, const struct emul_fault *f);
 bool x86_accepts_user_irq(struct x86_vcpu *v);
@@ -519,6 +533,26 @@ int x86_pv_msr_get(struct x86_vcpu *v, u32 index, u64 *data);
 int x86_pv_msr_set(struct x86_vcpu *v, u32 index, u64 data);
 /* bit: CPUID_PV_*; false if user space hides it and wants that enforced */
 bool x86_pv_has(struct x86_vcpu *v, u32 bit);
+
+/* ---- async_pf.c: other work for the guest while a page is fetched ---- */
+
+#define MSR_ASYNC_PF		0x4b564d02
+#define MSR_ASYNC_PF_INT	0x4b564d06
+#define MSR_ASYNC_PF_ACK	0x4b564d07
+
+int x86_async_pf_module_init(void);
+void x86_async_pf_module_exit(void);
+void x86_async_pf_init(struct x86_vcpu *v);
+void x86_async_pf_reset(struct x86_vcpu *v);
+void x86_async_pf_destroy(struct x86_vcpu *v);
+/* Can the guest be told, here and now, that a page is not there? */
+bool x86_async_pf_possible(struct x86_vcpu *v);
+/* Fetch the page and tell the guest so. False: it has to wait, after all. */
+bool x86_async_pf_start(struct x86_vcpu *v, gfn_t gfn, unsigned long hva,
+			bool write);
+void x86_async_pf_deliver(struct x86_vcpu *v);	/* X86_REQ_APF_READY */
+u64 x86_async_pf_msr_get(const struct x86_vcpu *v, u32 index);
+int x86_async_pf_msr_set(struct x86_vcpu *v, u32 index, u64 data); /* 1: #GP */
 long x86_time_vm_ioctl(struct x86_vm *vm, unsigned int cmd, unsigned long arg);
 long x86_time_vcpu_ioctl(struct x86_vcpu *v, unsigned int cmd,
 			 unsigned long arg);

@@ -458,6 +458,7 @@ KVM_ABI_SIZE(struct kvm_device_attr, 24);
 #define KVM_CAP_ENABLE_CAP			54
 #define KVM_CAP_XSAVE				55
 #define KVM_CAP_XCRS				56
+#define KVM_CAP_ASYNC_PF			59
 #define KVM_CAP_TSC_CONTROL			60
 #define KVM_CAP_GET_TSC_KHZ			61
 #define KVM_CAP_MAX_VCPUS			66
@@ -488,6 +489,7 @@ KVM_ABI_SIZE(struct kvm_device_attr, 24);
 #define KVM_CAP_COALESCED_PIO			162
 #define KVM_CAP_EXCEPTION_PAYLOAD		164
 #define KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2	168
+#define KVM_CAP_ASYNC_PF_INT			183
 #define KVM_CAP_LAST_CPU			184
 #define KVM_CAP_STEAL_TIME			187
 #define KVM_CAP_X86_USER_SPACE_MSR		188

@@ -74,17 +74,24 @@ static int get_device_pfn(struct npt_fault *f)
 	return ret;
 }
 
-static int get_page_of(struct npt_fault *f)
+/* 1: the guest does something else until the page is there. */
+static int get_page_of(struct x86_vcpu *v, struct npt_fault *f)
 {
 	unsigned int flags = f->write ? FOLL_WRITE : 0;
 	long ret;
 
 	ret = get_user_pages_fast_only(f->hva, 1, flags, &f->page);
 	f->was_there = ret == 1;
+	flags |= FOLL_HWPOISON;
+	if (ret != 1 && x86_async_pf_possible(v)) {
+		ret = get_user_pages_unlocked(f->hva, 1, &f->page,
+					      flags | FOLL_NOWAIT);
+		if (!ret && x86_async_pf_start(v, f->gfn, f->hva, f->write))
+			return 1;
+	}
 	if (ret != 1)
 		ret = get_user_pages_unlocked(f->hva, 1, &f->page,
-					      flags | FOLL_HWPOISON |
-					      COMPAT_FOLL_INTERRUPTIBLE);
+					      flags | COMPAT_FOLL_INTERRUPTIBLE);
 	if (ret == 1) {
 		f->pfn = page_to_pfn(f->page);
 		f->writable = f->write;
@@ -110,9 +117,9 @@ static int host_error(struct x86_vcpu *v, struct npt_fault *f, int err)
 	return err == -EAGAIN ? 1 : -EFAULT;
 }
 
-static int get_host_page(struct npt_fault *f)
+static int get_host_page(struct x86_vcpu *v, struct npt_fault *f)
 {
-	int ret = get_page_of(f);
+	int ret = get_page_of(v, f);
 
 	return ret == -EFAULT ? get_device_pfn(f) : ret;
 }
@@ -338,9 +345,9 @@ int x86_npt_fault(struct x86_vcpu *v, gpa_t gpa, u64 error_code)
 	f.seq = READ_ONCE(kvm->mmu_invalidate_seq);
 	/* The lookup after the count; pairs with mmu_lock in the notifier. */
 	smp_rmb();
-	ret = get_host_page(&f);
+	ret = get_host_page(v, &f);
 	if (ret)
-		return host_error(v, &f, ret);
+		return ret > 0 ? 1 : host_error(v, &f, ret);
 	ret = map_fault(&f);
 	if (f.page)
 		put_page(f.page);

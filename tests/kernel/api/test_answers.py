@@ -40,7 +40,7 @@ DIFFERENT = {
     r"msrs: \w+ msr (00000034|0000009e)": SMM,
     r"msrs: \w+ msr (c0000104|c0010114|c0010117)": NESTED,
     r"msrs: \w+ msr 4000000.": HYPERV,
-    r"msrs: \w+ msr 4b564d0[2567]": "asynchronous page faults, polling, migration: not there",
+    r"msrs: \w+ msr 4b564d05": "polling: not there",
     r"msrs: \w+ msr (00000(309|30a|30b|345|38.|390|3f[12]|600)|c001020.)": PMU,
     r"msrs: \w+ msr 000002[0-9a-f]{2}": "holes between MTRRs, CMCI: not there",
     r"msrs: \w+ msr (0000003a|0000010a|000001c[45]|00000da0|c0000080)": "what CPUID does not show",

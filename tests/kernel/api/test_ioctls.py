@@ -181,6 +181,7 @@ KVM_CAP_X86_ROBUST_SINGLESTEP           1
 KVM_CAP_ENABLE_CAP                      1
 KVM_CAP_XSAVE                           1
 KVM_CAP_XCRS                            1
+KVM_CAP_ASYNC_PF                        1
 KVM_CAP_GET_TSC_KHZ                     1
 KVM_CAP_MAX_VCPUS                       1024
 KVM_CAP_TSC_DEADLINE_TIMER              1
@@ -207,6 +208,7 @@ KVM_CAP_MSR_PLATFORM_INFO               1
 KVM_CAP_COALESCED_PIO                   1
 KVM_CAP_EXCEPTION_PAYLOAD               1
 KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2       3
+KVM_CAP_ASYNC_PF_INT                    1
 KVM_CAP_LAST_CPU                        1
 KVM_CAP_STEAL_TIME                      1
 KVM_CAP_X86_USER_SPACE_MSR              1
@@ -230,8 +232,6 @@ CAPS_DIFFERENT = {
     "KVM_CAP_X86_SMM": "no SMM", "KVM_CAP_MULTI_ADDRESS_SPACE": "no SMM",
     "KVM_CAP_NESTED_STATE": "no nested guests",
     "KVM_CAP_PMU_EVENT_FILTER": "no virtual PMU", "KVM_CAP_PMU_CAPABILITY": "no virtual PMU",
-    "KVM_CAP_ASYNC_PF": "no asynchronous page faults",
-    "KVM_CAP_ASYNC_PF_INT": "no asynchronous page faults",
     "KVM_CAP_DIRTY_LOG_RING": "the dirty log is it",
     "KVM_CAP_DIRTY_LOG_RING_ACQ_REL": "the dirty log is it",
     "KVM_CAP_EXIT_HYPERCALL": "no SEV", "KVM_CAP_VM_COPY_ENC_CONTEXT_FROM": "no SEV",

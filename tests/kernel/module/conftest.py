@@ -34,6 +34,8 @@ smallguest = program("smallguest")
 stihlt = program("stihlt")
 # Ends interrupts by the flag in memory.
 pveoi = program("pveoi")
+# Has memory whose pages come when it says so.
+asyncpf = program("asyncpf")
 # Up to 254 vCPUs that interrupt one another, and find out what goes wrong.
 manycpus = program("manycpus")
 # For a guest: translations, clocks and wake-ups on all of its CPUs.
