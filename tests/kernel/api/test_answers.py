@@ -30,7 +30,7 @@ DIFFERENT = {
     r"state: cpuid 00000007\.0": "no IA32_ARCH_CAPABILITIES",
     r"state: cpuid (0000000b|8000001e)\.0": "the id of the processor that was asked",
     r"state: cpuid 0000000d\.0": "the size follows the guest's XCR0, not the host's",
-    r"state: cpuid 40000001\.0": "no asynchronous page faults, TLB flush, control of polling",
+    r"state: cpuid 40000001\.0": "no TLB flush, no control of polling",
     r"state: cpuid 80000001\.0|state: cpuid 8000000a\.0": NESTED,
     r"state: cpuid 8000000[235]\.0": "the host's name and caches",
     r"state: cpuid 80000008\.0": "number of cores; no bit that the processor does not show",

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from lib.tracing import traced
+
 pytestmark = pytest.mark.module
 
 # What the guest says (asyncpf.c), in order.
@@ -36,25 +38,18 @@ def test_the_guest_hears_of_its_pages_on_stock(l1_stock, asyncpf, case):
 
 
 EVENTS = [
-    r"kvm_async_pf_ready: token 0xffffffff gva 0x0$",
-    r"kvm_try_async_get_page: gva = 0x10000, gfn = 0x10$",
-    r"kvm_async_pf_not_present: token 0x1000 gva 0x10000$",
-    r"kvm_async_pf_completed: gva 0x10000 address 0x\w+$",
-    r"kvm_async_pf_ready: token 0x1000 gva 0x10000$",
+    ("kvm_async_pf_ready", r"token 0xffffffff gva 0x0$"),
+    ("kvm_try_async_get_page", r"gva = 0x10000, gfn = 0x10$"),
+    ("kvm_async_pf_not_present", r"token 0x1000 gva 0x10000$"),
+    ("kvm_async_pf_completed", r"gva 0x10000 address 0x\w+$"),
+    ("kvm_async_pf_ready", r"token 0x1000 gva 0x10000$"),
 ]
 
 
 def check_events(l1, asyncpf) -> None:
-    out = l1.check(f"""
-        mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing
-        cd /sys/kernel/tracing
-        echo > trace
-        for event in events/kvm/*async*; do echo 1 > $event/enable; done
-        {asyncpf} one </dev/null >&2
-        echo 0 > events/enable
-        cat trace""", timeout=60)
-    found = re.findall(r"kvm_\w+: .*", out)
-    assert len(found) == len(EVENTS) and all(map(re.match, EVENTS, found)), out
+    found = [event for event in traced(l1, f"{asyncpf} one") if "async" in event[0]]
+    assert [name for name, _ in found] == [name for name, _ in EVENTS], found
+    assert all(re.match(text, seen) for (_, text), (_, seen) in zip(EVENTS, found)), found
 
 
 def test_it_can_be_watched(l1_tree, asyncpf):

@@ -5,11 +5,10 @@ import re
 
 import pytest
 
+from lib.tracing import TRACING, traced
 from unikvm.lab import modules
 
 pytestmark = pytest.mark.module
-
-TRACING = "/sys/kernel/tracing"
 
 # What the guest of payload.S causes: event -> lines, each of which must be there.
 EXPECTED = {
@@ -54,21 +53,6 @@ EXPECTED = {
     "kvm_userspace_exit": [r"reason KVM_EXIT_IO \(2\)$", r"reason KVM_EXIT_MMIO \(6\)$"],
     "kvm_vcpu_wakeup": [r"wait time \d+ ns, polling valid$"],
 }
-
-
-def traced(l1, command: str, events: str = "kvm") -> list[tuple[str, str]]:
-    """(event, text) of what a command in L1 caused, all that was written."""
-    out = l1.check(f"""
-        mountpoint -q {TRACING} || mount -t tracefs none {TRACING}
-        cd {TRACING}
-        echo > trace; echo 8192 > buffer_size_kb
-        for event in {events}; do echo 1 > events/$event/enable; done
-        {command} </dev/null >&2
-        echo 0 > events/enable
-        cat trace; echo > trace""", timeout=120)
-    found = re.search(r"entries-in-buffer/entries-written: (\d+)/(\d+)", out)
-    assert found and found.group(1) == found.group(2), "the trace buffer ran over"
-    return [match.groups() for match in re.finditer(r": (kvm_\w+): (.*)$", out, re.MULTILINE)]
 
 
 def fields(l1) -> dict[str, list[tuple]]:

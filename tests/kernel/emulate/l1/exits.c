@@ -361,12 +361,12 @@ static void print_changes(const struct test *t)
 	printf("\n");
 }
 
-static void move_rip(uint64_t rip)
+static void move_rip(const struct test *t)
 {
 	struct kvm_regs regs;
 
 	CALL(vcpu, KVM_GET_REGS, &regs);
-	regs.rip = rip;
+	regs.rip = t->moverip;
 	CALL(vcpu, KVM_SET_REGS, &regs);
 }
 
@@ -432,7 +432,7 @@ static void run_test(const char *name, struct test *t)
 			break;
 		print_flags(t);
 		if (t->moverip && !exits)
-			move_rip(t->moverip);
+			move_rip(t);
 	}
 	print_changes(t);
 	take_breakpoints_back();
