@@ -533,6 +533,10 @@ int x86_pv_msr_get(struct x86_vcpu *v, u32 index, u64 *data);
 int x86_pv_msr_set(struct x86_vcpu *v, u32 index, u64 data);
 /* bit: CPUID_PV_*; false if user space hides it and wants that enforced */
 bool x86_pv_has(struct x86_vcpu *v, u32 bit);
+long x86_time_vm_ioctl(struct x86_vm *vm, unsigned int cmd, unsigned long arg);
+long x86_time_vcpu_ioctl(struct x86_vcpu *v, unsigned int cmd,
+			 unsigned long arg);
+long x86_clock_pairing(struct x86_vcpu *v, gpa_t gpa, u64 type);
 
 /* ---- async_pf.c: other work for the guest while a page is fetched ---- */
 
@@ -553,10 +557,6 @@ bool x86_async_pf_start(struct x86_vcpu *v, gfn_t gfn, unsigned long hva,
 void x86_async_pf_deliver(struct x86_vcpu *v);	/* X86_REQ_APF_READY */
 u64 x86_async_pf_msr_get(const struct x86_vcpu *v, u32 index);
 int x86_async_pf_msr_set(struct x86_vcpu *v, u32 index, u64 data); /* 1: #GP */
-long x86_time_vm_ioctl(struct x86_vm *vm, unsigned int cmd, unsigned long arg);
-long x86_time_vcpu_ioctl(struct x86_vcpu *v, unsigned int cmd,
-			 unsigned long arg);
-long x86_clock_pairing(struct x86_vcpu *v, gpa_t gpa, u64 type);
 
 /* ---- mmu/npt.c: the nested page table of a VM ---- */
 
